@@ -168,7 +168,7 @@ def shown(check: Check, machine: Machine, setup: Setup) -> Iterator[Witness]:
     found = [each for each in run_checks(machine, [check], now) if each.verdict in FAULTS]
     for finding in price(machine, found, ALL, estimated).findings[:1]:
         cost = finding.cost
-        if cost and (cost.said == FITS or any((cost.decode_tok_s, cost.prefill_tok_s, cost.ttft_s, cost.load_s))):
+        if cost and (cost.message == FITS or any((cost.decode_tok_s, cost.prefill_tok_s, cost.ttft_s, cost.load_s))):
             yield Witness(finding, setup, cost, now)
 
 
@@ -183,7 +183,7 @@ def _where(machine: Machine, setup: Setup) -> Machine:
 def share(witness: Witness) -> float:
     """How much of what it has the plan loses, by what it loses most of."""
     now, cost = witness.now, witness.cost
-    if cost.said == FITS:
+    if cost.message == FITS:
         return 1.0
     parts = (
         (cost.decode_tok_s, now.decode_tok_s.value + cost.decode_tok_s),
@@ -203,7 +203,7 @@ def witnesses() -> dict[str, Witness]:
 def cost_words(witness: Witness) -> str:
     """The loss in figures."""
     cost, now = witness.cost, witness.now
-    words = [str(cost.said)] if cost.said == FITS else []
+    words = [str(cost.message)] if cost.message == FITS else []
     if cost.decode_tok_s:
         words.append(
             f"decode {now.decode_tok_s.value:.3g} instead of {now.decode_tok_s.value + cost.decode_tok_s:.3g} tok/s"

@@ -47,7 +47,7 @@ def step(remedy: Remedy) -> str:
 
 def price(fault: Fault) -> str:
     """How it is priced, or why not."""
-    return str(fault.price.how) if fault.price.known else f"None: {fault.price.how}."
+    return str(fault.price.how) if fault.price.is_estimated else f"None: {fault.price.how}."
 
 
 def evidence_at_work(fault: Fault, page: str) -> str:

@@ -47,7 +47,7 @@ def page(check: Check) -> str:
 def price(check: Check) -> str:
     """How its fault is priced."""
     fault = of_state(check.id)[0]
-    if not fault.price.known:
+    if not fault.price.is_estimated:
         return fault_pages.price(fault)
     if check.price is not None:
         return f"{_said(check.price)} {EXAMPLE}"

@@ -20,7 +20,7 @@ from wellfed.accuracy.report import Report
 from wellfed.catalog.calibration import bundled
 from wellfed.cli.main import COMMANDS, cli
 from wellfed.errors import BadInput
-from wellfed.planner.claims import held
+from wellfed.planner.claims import judged
 from wellfed.verbs import predicting
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -125,7 +125,7 @@ def claims_page() -> str:
         "| tier | claim | standing | figures |",
         "|---|---|---|---|",
     ]
-    lines += [f"| {claim.tier} | {claim.text} | **{found.standing}** | {found.figures} |" for claim, found in held()]
+    lines += [f"| {claim.tier} | {claim.text} | **{found.standing}** | {found.figures} |" for claim, found in judged()]
     return "\n".join(lines) + "\n"
 
 

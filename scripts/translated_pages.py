@@ -26,7 +26,7 @@ from wellfed.messages.glossary import entries
 from wellfed.messages.language import language
 from wellfed.messages.words import phrase, tell, words
 from wellfed.nouns.finding import Remedy
-from wellfed.planner.claims import held
+from wellfed.planner.claims import judged
 from wellfed.watching.registry import ALL as RULES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -35,12 +35,12 @@ HAND_WRITTEN = {"run.md": lambda: (DOCS / "run.md").read_text(encoding="utf-8"),
 
 def blocks(text: str) -> Iterator[str]:
     """Paragraphs, lists, tables and pieces of code, each whole."""
-    held: list[str] = []
+    fenced: list[str] = []
     for part in text.strip().split("\n\n"):
-        held.append(part)
-        if sum(each.count("```") for each in held) % 2 == 0:
-            yield "\n\n".join(held)
-            held = []
+        fenced.append(part)
+        if sum(each.count("```") for each in fenced) % 2 == 0:
+            yield "\n\n".join(fenced)
+            fenced = []
 
 
 def _is_code(block: str) -> bool:
@@ -112,7 +112,7 @@ def claims_page() -> str:
     ]
     lines += [
         f"| {claim.tier} | {words(claim.text)} | **{standing[found.standing.value]}** | {words(found.figures)} |"
-        for claim, found in held()
+        for claim, found in judged()
     ]
     return "\n".join(lines) + "\n"
 
@@ -143,13 +143,13 @@ def _fault(fault: Fault) -> str:
 
 def _fix(remedy: Remedy) -> str:
     step = shown(remedy)
-    text = words(step.said or step.text)
+    text = words(step.message or step.text)
     by_hand = step.text.startswith("#")
     return tell("docs.fix", "- fix: {text}", text=text.removeprefix("# ") if by_hand else f"`{text}`")
 
 
 def _price(fault: Fault) -> str:
-    if fault.price.known:
+    if fault.price.is_estimated:
         return tell("docs.price", "- price: {how}", how=fault.price.how)
     return tell("docs.no-price", "- price: none: {why}", why=fault.price.how)
 

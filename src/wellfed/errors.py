@@ -11,8 +11,8 @@ class WellfedError(Exception):
     """A failure to tell the user about: what happened, then `hint` says what to do.
 
     `exit_code`: 2 for errors of use or of the tool, 1 for findings and what does not fit. `details` may be many lines.
-    `message` and `hint` are English; `said` and `advice` are what can be put into other languages. `kind` is what
-    programs read: stable, in kebab case.
+    `message` and `hint` read in English, and are sentences that `wellfed.messages.words` puts into other languages,
+    unless they were given as plain text. `kind` is what programs read: stable, in kebab case.
     """
 
     exit_code = 2
@@ -21,8 +21,6 @@ class WellfedError(Exception):
 
     def __init__(self, message: str | Message, hint: str | Message | None = None) -> None:
         super().__init__(str(message))
-        self.said = message
-        self.advice = hint
         self.message = message if isinstance(message, str) else as_text(message)
         self.hint = hint if hint is None or isinstance(hint, str) else as_text(hint)
 
@@ -46,8 +44,8 @@ class Unsupported(WellfedError):
 
 
 _KINDS = {
-    str(each): each
-    for each in (
+    str(kind): kind
+    for kind in (
         sentence("unknown.model", "model"),
         sentence("unknown.command", "command"),
         sentence("unknown.check", "check"),
@@ -78,17 +76,16 @@ class UnknownName(BadInput):
 
     kind = "unknown"
 
-    def __init__(self, what: str, name: str, near: Sequence[str] = ()) -> None:
-        hint = sentence("errors.did-you-mean", "did you mean {near}?", near=listed(near)) if near else _LISTS.get(what)
-        said = sentence("errors.unknown", "unknown {what}: {name!r}", what=_KINDS.get(what, what), name=name)
-        super().__init__(said, hint)
-        self.what = what
+    def __init__(self, kind: str, name: str, near: Sequence[str] = ()) -> None:
+        hint = sentence("errors.did-you-mean", "did you mean {near}?", near=listed(near)) if near else _LISTS.get(kind)
+        problem = sentence("errors.unknown", "unknown {what}: {name!r}", what=_KINDS.get(kind, kind), name=name)
+        super().__init__(problem, hint)
         self.name = name
         self.near = tuple(near)
 
 
-def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
-    """Up to `count` of `known` that resemble `name`, best first."""
+def nearest(name: str, names: Iterable[str], count: int = 3) -> tuple[str, ...]:
+    """Up to `count` of `names` that resemble `name`, best first."""
     from difflib import get_close_matches
 
-    return tuple(get_close_matches(name.lower(), list(known), n=count, cutoff=0.5))
+    return tuple(get_close_matches(name.lower(), list(names), n=count, cutoff=0.5))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(cls: type | None = None, **options: Any) -> Any:
-        """As `dataclasses.dataclass`."""
+        """`dataclasses.dataclass`; methods of frozen classes with slots are made when they are first needed."""
         if cls is None:
             return lambda decorated: dataclass(decorated, **options)
         if not options.get("frozen") or not options.get("slots") or options.keys() - {"frozen", "slots", "repr"}:
@@ -32,11 +32,11 @@ else:
 
 def _value(cls: type, with_repr: bool) -> type:
     """The class anew, with a slot for each field and the methods that it has none of its own of."""
-    given = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
-    own = given.get("__annotations__", {})
-    defaults = {name: given.pop(name) for name in own if name in given}
+    namespace = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
+    annotations = namespace.get("__annotations__", {})
+    defaults = {name: namespace.pop(name) for name in annotations if name in namespace}
     inherited: tuple[dict[str, Any], dict[str, Any]] = getattr(cls, "__described__", ({}, {}))
-    types, defaults = inherited[0] | own, inherited[1] | defaults
+    types, defaults = inherited[0] | annotations, inherited[1] | defaults
     names = tuple(types)
     aside = {name: value for name, value in defaults.items() if isinstance(value, dataclasses.Field)}
     compared = [name for name in names if name not in aside or aside[name].compare]
@@ -44,9 +44,9 @@ def _value(cls: type, with_repr: bool) -> type:
     methods = {"__init__": _first_init(names, defaults), "__eq__": _equal(compared), "__hash__": _hash(compared)}
     if with_repr:
         methods["__repr__"] = _repr(shown)
-    slots = {"__slots__": tuple(name for name in own if name not in inherited[0]), "__match_args__": names}
+    slots = {"__slots__": tuple(name for name in annotations if name not in inherited[0]), "__match_args__": names}
     standard = {name: _Standard(name) for name in _STANDARD} | {"__described__": (types, defaults)}
-    return type(cls)(cls.__name__, cls.__bases__, {**methods, **given, **slots, **standard})
+    return type(cls)(cls.__name__, cls.__bases__, {**methods, **namespace, **slots, **standard})
 
 
 _STANDARD = ("__dataclass_fields__", "__dataclass_params__")
@@ -58,13 +58,13 @@ class _Standard:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, _: object, made: Any) -> Any:
-        types, defaults = made.__described__
-        twin = type(made.__name__, (), {"__annotations__": types, "__doc__": made.__name__, **defaults})
-        twin.__module__ = made.__module__
+    def __get__(self, _: object, owner: Any) -> Any:
+        types, defaults = owner.__described__
+        twin = type(owner.__name__, (), {"__annotations__": types, "__doc__": owner.__name__, **defaults})
+        twin.__module__ = owner.__module__
         dataclasses.dataclass(init=False, eq=False, repr=False)(twin)
         for name in _STANDARD:
-            setattr(made, name, vars(twin)[name])
+            setattr(owner, name, vars(twin)[name])
         return vars(twin)[self.name]
 
 
@@ -72,21 +72,21 @@ def _first_init(names: tuple[str, ...], defaults: Mapping[str, Any]) -> Callable
     """Makes the `__init__` that takes its place, and calls that."""
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        made = self.__class__
-        made.__init__ = own = _init(made, names, defaults)
-        own(self, *args, **kwargs)
+        owner = self.__class__
+        owner.__init__ = made_init = _init(owner, names, defaults)
+        made_init(self, *args, **kwargs)
 
     return init
 
 
-def _init(made: type, names: tuple[str, ...], defaults: Mapping[str, Any]) -> Callable[..., None]:
+def _init(owner: type, names: tuple[str, ...], defaults: Mapping[str, Any]) -> Callable[..., None]:
     """The function that sets the fields in their order, with their defaults."""
     usual, makers = [], {}
     for name in names:
         default = defaults.get(name, MISSING)
         if isinstance(default, dataclasses.Field):
             if not default.init or default.kw_only is True:
-                raise TypeError(f"{made.__qualname__}.{name}: fields not given, or by name alone, are not made here")
+                raise TypeError(f"{owner.__qualname__}.{name}: fields not given, or by name alone, are not made here")
             if default.default_factory is not MISSING:
                 makers[name] = default.default_factory
                 usual.append(MISSING)
@@ -95,12 +95,12 @@ def _init(made: type, names: tuple[str, ...], defaults: Mapping[str, Any]) -> Ca
         if default is not MISSING:
             usual.append(default)
         elif usual:
-            raise TypeError(f"{made.__qualname__}.{name}: a field without a default after one that has one")
-    checked = hasattr(made, "__post_init__")
+            raise TypeError(f"{owner.__qualname__}.{name}: a field without a default after one that has one")
+    checked = hasattr(owner, "__post_init__")
     last = ("__post_init__",) if checked else ()
     code = _setter(len(names), checked and not makers).replace(co_varnames=("self", *names), co_names=(*names, *last))
     init = FunctionType(code, {}, "__init__", tuple(usual))
-    init.__qualname__ = f"{made.__qualname__}.__init__"
+    init.__qualname__ = f"{owner.__qualname__}.__init__"
     return _with_made(init, makers, checked) if makers else init
 
 
@@ -109,9 +109,9 @@ def _setter(count: int, checked: bool) -> CodeType:
     """Sets as many attributes of `self` to as many arguments, then calls `__post_init__` where there is one."""
     names = [f"field{n}" for n in range(count)]
     lines = [*(f"    self.{name} = {name}" for name in names), "    self.__post_init__()" if checked else "    pass"]
-    made: dict[str, Any] = {}
-    exec(f"def __init__({', '.join(['self', *names])}):\n" + "\n".join(lines), made)
-    code: CodeType = made["__init__"].__code__
+    namespace: dict[str, Any] = {}
+    exec(f"def __init__({', '.join(['self', *names])}):\n" + "\n".join(lines), namespace)
+    code: CodeType = namespace["__init__"].__code__
     return code
 
 

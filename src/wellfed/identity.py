@@ -66,9 +66,11 @@ class NamedModel:
                 )
             )
         if self.format and self.quantisation is None and self.weights is None:
-            said = message("model.format-unknown", "no recipe is known for {format} files", format=self.format.upper())
+            problem = message(
+                "model.format-unknown", "no recipe is known for {format} files", format=self.format.upper()
+            )
             hint = message("model.format-unknown.hint", "name the model without it to plan its other formats")
-            raise Unsupported(said, hint)
+            raise Unsupported(problem, hint)
         return self.model
 
 
@@ -89,15 +91,15 @@ def identify(text: str, hub: str | None = None) -> NamedModel:
     return _cached(repository, text) or _elsewhere(repository, text, hub)
 
 
-def _as_no_file(named: NamedModel, text: str) -> NamedModel:
+def _as_no_file(named_model: NamedModel, text: str) -> NamedModel:
     """Told where the text looks like a file, and none is there."""
     if not text.lower().endswith(".gguf") or "://" in text:
-        return named
-    said = message("resolve.no-file", "no file {name} is here", name=plain(text)[:_LONGEST_SHOWN])
+        return named_model
+    note = message("resolve.no-file", "no file {name} is here", name=plain(text)[:_LONGEST_SHOWN])
     assumption = Assumption(
-        as_text(said), sentence("identity.name-tells-what", "its name tells what it would be"), reading=True
+        as_text(note), sentence("identity.name-tells-what", "its name tells what it would be"), reading=True
     )
-    return replace(named, assumptions=(*named.assumptions, assumption))
+    return replace(named_model, assumptions=(*named_model.assumptions, assumption))
 
 
 def _path(text: str) -> Path | None:
@@ -179,14 +181,14 @@ def _based(base: str, repository: str, text: str, how: How) -> NamedModel | None
     identity = exact(f"{base} {form}" if form else base)
     if identity is None:
         return None
-    said = message("resolve.base", "{name} is made from {base}, says its card", name=repository, base=base)
-    named = _of_catalogue(identity)
+    note = message("resolve.base", "{name} is made from {base}, says its card", name=repository, base=base)
+    named_model = _of_catalogue(identity)
     return replace(
-        named,
+        named_model,
         how=how,
         assumptions=(
-            *named.assumptions,
-            Assumption(as_text(said), sentence("identity.model-card", "its model card"), True),
+            *named_model.assumptions,
+            Assumption(as_text(note), sentence("identity.model-card", "its model card"), True),
         ),
     )
 
@@ -199,16 +201,16 @@ def _elsewhere(repository: str, text: str, hub: str | None) -> NamedModel:
     if isinstance(fetched, NamedModel):
         return fetched
     try:
-        named = _of_catalogue(loose(text))
+        named_model = _of_catalogue(loose(text))
     except WellfedError as error:
         error.details = "\n".join(filter(None, (error.details, fetched.message)))
         raise
-    said = message("resolve.hub-silent", "{why}: read by its name", why=fetched.message)
+    note = message("resolve.hub-silent", "{why}: read by its name", why=fetched.message)
     return replace(
-        named,
+        named_model,
         assumptions=(
-            *named.assumptions,
-            Assumption(as_text(said), sentence("identity.no-hub-answered", "no hub answered for it"), True),
+            *named_model.assumptions,
+            Assumption(as_text(note), sentence("identity.no-hub-answered", "no hub answered for it"), True),
         ),
     )
 
@@ -280,10 +282,10 @@ def _remote_file(repository: str, text: str, hub: str) -> NamedModel | None:
     return _of_files(loaded, How.HUB, f"{hub}: {repository}")
 
 
-def _with_format(named: NamedModel, text: str) -> NamedModel:
+def _with_format(named_model: NamedModel, text: str) -> NamedModel:
     """With the format that the name says, where the config says none."""
     from wellfed.catalog.model_formats import of_format
 
     name = parse(text)
-    quantisation, assumptions = of_format(named.model, name)
-    return replace(named, format=name.format, quantisation=quantisation, assumptions=assumptions)
+    quantisation, assumptions = of_format(named_model.model, name)
+    return replace(named_model, format=name.format, quantisation=quantisation, assumptions=assumptions)

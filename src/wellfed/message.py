@@ -93,19 +93,19 @@ class Sentence(str):
     made_of: Message | None = None
 
     @property
-    def said(self) -> Message:
+    def message(self) -> Message:
         """The message."""
         return self.made_of or Message(
             self.id, self.template, tuple((name, _parameter(value)) for name, value in self.params.items())
         )
 
-    def __add__(self, other: str) -> Sentence:
+    def __add__(self, text: str) -> Sentence:
         """Both, one after the other."""
-        return joined("", (self, other))
+        return joined("", (self, text))
 
-    def __radd__(self, other: str) -> Sentence:
+    def __radd__(self, text: str) -> Sentence:
         """As `__add__`."""
-        return joined("", (other, self))
+        return joined("", (text, self))
 
     def __reduce__(self) -> tuple[object, ...]:
         """For copies and other processes: made again from its message."""
@@ -118,16 +118,24 @@ def sentence(id: str, template: str, /, **params: object) -> Sentence:
     Its template is written like an f-string's text: numbers as Python writes them, or by a format given with the name
     (`{share:.0%}`, `{name!r}`). Estimates make thousands of them: the message itself is made when somebody asks.
     """
-    made = Sentence(template.format_map(params))
-    made.id, made.template, made.params = id, template, params
-    return made
+    result = Sentence(template.format_map(params))
+    result.id, result.template, result.params = id, template, params
+    return result
 
 
-def as_text(said: Message) -> Sentence:
+def as_text(message: Message) -> Sentence:
     """A message as text that is still that message."""
-    made = Sentence(str(said))
-    made.id, made.template, made.params, made.made_of = said.id, said.template, dict(said.arguments), said
-    return made
+    result = Sentence(str(message))
+    result.id, result.template, result.params = message.id, message.template, dict(message.arguments)
+    result.made_of = message
+    return result
+
+
+def message_of(text: str | Message) -> Message | None:
+    """The message behind a text; None where it is no sentence of ours."""
+    if isinstance(text, Sentence):
+        return text.message
+    return text if isinstance(text, Message) else None
 
 
 JOINED, LISTED = "joined", "listed"
@@ -162,21 +170,21 @@ def _parameter(value: object) -> Parameter:
 
 def told_by(error: Exception) -> str:
     """What an error says; where that is a sentence of ours, it stays one."""
-    said = getattr(error, "said", error.args[0] if error.args else "")
-    return as_text(said) if isinstance(said, Message) else said if isinstance(said, Sentence) else str(error)
+    text = getattr(error, "message", error.args[0] if error.args else "")
+    return as_text(text) if isinstance(text, Message) else text if isinstance(text, Sentence) else str(error)
 
 
-def render(said: Message, template: str | None = None, words: Translate | None = None) -> str:
+def render(message: Message, template: str | None = None, words: Translate | None = None) -> str:
     """The text, from `template` (a translation) or the English one; messages inside it by `words`."""
     if template is None:
-        one = said.plural is None or said.count == 1
-        template = said.template if one else said.plural or said.template
-    return template.format_map(values(said, words or str))
+        singular = message.plural is None or message.count == 1
+        template = message.template if singular else message.plural or message.template
+    return template.format_map(values(message, words or str))
 
 
-def values(said: Message, words: Translate) -> dict[str, object]:
+def values(message: Message, words: Translate) -> dict[str, object]:
     """The parameters as a template takes them; messages among them by `words`."""
-    return {name: _field(value, words) for name, value in said.arguments}
+    return {name: _field(value, words) for name, value in message.arguments}
 
 
 def _field(value: Parameter, words: Translate) -> object:
@@ -191,7 +199,7 @@ def written(value: Parameter, words: Translate = str) -> str:
         case Message():
             return words(value)
         case Sentence():
-            return words(value.said)
+            return words(value.message)
         case Number():
             return str(value.value)
         case Listing():

@@ -10,15 +10,15 @@ Number = TypeVar("Number", int, float)
 
 def total_of_known(values: Iterable[Number | None]) -> Number | None:
     """The sum of the values that are known; None where none is."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) if numbers else None
 
 
 def total_if_all_known(values: Iterable[Number | None]) -> Number | None:
     """The sum of all values; None as soon as one is unknown, or where there is no value."""
-    known: list[Number] = []
+    numbers: list[Number] = []
     for value in values:
         if value is None:
             return None
-        known.append(value)
-    return sum(known) if known else None
+        numbers.append(value)
+    return sum(numbers) if numbers else None

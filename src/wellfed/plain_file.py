@@ -83,8 +83,8 @@ def read_text(path: Path | str, most_bytes: int = MOST_BYTES, encoding: str = "u
     try:
         return read_bytes(path, most_bytes, idle_s).decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        what = message("file.no-text", "{path} is not {encoding} text", path=_shown(path), encoding=encoding)
-        raise BadInput(what) from error
+        template = message("file.no-text", "{path} is not {encoding} text", path=_shown(path), encoding=encoding)
+        raise BadInput(template) from error
 
 
 def read_json(path: Path | str, most_bytes: int = MOST_BYTES) -> Any:
@@ -105,11 +105,11 @@ def lines(path: Path | str, most_bytes: int, most_line_bytes: int, idle_s: float
     """Its lines, one in memory at a time. Raises BadInput as `read_bytes`, and for a line that is too long."""
     rest = b""
     for chunk in chunks(path, most_bytes, idle_s):
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
+        *complete, rest = (rest + chunk).split(b"\n")
+        yield from complete
         if len(rest) > most_line_bytes:
-            what = "{path} has a line longer than {most}"
-            raise BadInput(message("file.long-line", what, path=_shown(path), most=Amount(most_line_bytes, "B")))
+            template = "{path} has a line longer than {most}"
+            raise BadInput(message("file.long-line", template, path=_shown(path), most=Amount(most_line_bytes, "B")))
     if rest:
         yield rest
 
@@ -162,9 +162,9 @@ def _pieces(path: Path | str, descriptor: int, most_bytes: int, idle_s: float | 
     total, end = 0, time.monotonic() + TOTAL_S
     while True:
         if idle_s is not None and not _ready(descriptor, min(idle_s, end - time.monotonic())):
-            what = "{path} gave nothing for {seconds}, and did not end"
+            template = "{path} gave nothing for {seconds}, and did not end"
             hint = message("file.silent.hint", "give a file, or what writes and ends: <(COMMAND)")
-            raise BadInput(message("file.silent", what, path=_shown(path), seconds=Amount(idle_s, "s")), hint)
+            raise BadInput(message("file.silent", template, path=_shown(path), seconds=Amount(idle_s, "s")), hint)
         try:
             piece = os.read(descriptor, _CHUNK_BYTES)
         except BlockingIOError:
@@ -185,8 +185,8 @@ def _ready(descriptor: int, seconds: float) -> bool:
 
 
 def _too_long(path: Path | str, most_bytes: int) -> BadInput:
-    what = "{path} is longer than {most}, the most that is read of such a file"
-    return BadInput(message("file.too-long", what, path=_shown(path), most=Amount(most_bytes, "B")))
+    template = "{path} is longer than {most}, the most that is read of such a file"
+    return BadInput(message("file.too-long", template, path=_shown(path), most=Amount(most_bytes, "B")))
 
 
 def _unreadable(path: Path | str, error: Exception) -> BadInput:

@@ -78,8 +78,8 @@ def shown(text: str) -> str:
 
 def _safe(text: str) -> str:
     """A message as it may be printed; what stays as it is stays a message."""
-    made = plain(text)
-    return text if made == text else made
+    printable_text = plain(text)
+    return text if printable_text == text else printable_text
 
 
 def _answer(text: str, hub: str | None) -> Resolved | Refused:
@@ -88,7 +88,8 @@ def _answer(text: str, hub: str | None) -> Resolved | Refused:
     except WellfedError as error:
         near = error.near if isinstance(error, UnknownName) else ()
         kind = error.kind if error.kind in _KINDS else Unsupported.kind
-        return Refused(shown(text), kind, _safe(error.message), error.hint, near, getattr(error, "kind_of", None))
+        kind_of = error.kind_of if isinstance(error, NotALanguageModel) else None
+        return Refused(shown(text), kind, _safe(error.message), error.hint, near, kind_of)
     except (OSError, ValueError, RecursionError) as error:  # of a file that cannot be read: the other names go on
         return Refused(
             shown(text),
@@ -102,35 +103,41 @@ _KINDS = (UnknownName.kind, Unsupported.kind, NotALanguageModel.kind)
 _CHECK = sentence("resolution.check-path", "check the path and its permissions")
 
 
-def _facts(text: str, named: NamedModel) -> Resolved:
-    if named.model is None:
-        return _published(text, named)
-    served = _served(text, named)
-    count = counts(named.model)
-    form, size, loaded, spread = _size(replace(named, quantisation=served) if served else named, named.model)
+def _facts(text: str, named_model: NamedModel) -> Resolved:
+    if named_model.model is None:
+        return _published(text, named_model)
+    served = _served(text, named_model)
+    count = counts(named_model.model)
+    form, size, loaded, spread = _size(
+        replace(named_model, quantisation=served) if served else named_model, named_model.model
+    )
     return Resolved(
         text=shown(text),
-        id=plain(named.id),
-        name=plain(named.name),
-        task=named.task.value,
+        id=plain(named_model.id),
+        name=plain(named_model.name),
+        task=named_model.task.value,
         parameters=count.parameters,
-        total_parameters=_total(named.entry, count),
+        total_parameters=_total(named_model.entry, count),
         # a dense model's parameters are all active by anybody's count; ours leaves an untied input embedding out
-        active_parameters=count.active if named.model.is_moe else count.parameters,
-        context=named.model.context_limit,
+        active_parameters=count.active if named_model.model.is_moe else count.parameters,
+        context=named_model.model.context_limit,
         format=form,
         weight_bytes=size,
         loaded_bytes=loaded,
         weight_bytes_range=spread,
-        how=named.how.value,
-        source=named.source,
-        assumptions=(*named.assumptions, *_file_of(text, served), *(Assumption(one, "") for one in named.model.notes)),
+        how=named_model.how.value,
+        source=named_model.source,
+        assumptions=(
+            *named_model.assumptions,
+            *_file_of(text, served),
+            *(Assumption(note, "") for note in named_model.model.notes),
+        ),
     )
 
 
-def _served(text: str, named: NamedModel) -> Quantisation | None:
+def _served(text: str, named_model: NamedModel) -> Quantisation | None:
     """The file that a tag of Ollama's library means where it names none."""
-    silent = named.weights is None and named.quantisation is None and not named.format
+    silent = named_model.weights is None and named_model.quantisation is None and not named_model.format
     usual = default_of(text) if silent else None
     return quantisation(usual).made_by("ollama") if usual else None
 
@@ -138,8 +145,12 @@ def _served(text: str, named: NamedModel) -> Quantisation | None:
 def _file_of(text: str, served: Quantisation | None) -> tuple[Assumption, ...]:
     if served is None:
         return ()
-    told = message("resolve.served-as", "{name} is served as {format}", name=shown(text), format=served.label)
-    return (Assumption(str(told), sentence("resolution.ollama-file", "Ollama's library serves that file for the tag")),)
+    assumption = message("resolve.served-as", "{name} is served as {format}", name=shown(text), format=served.label)
+    return (
+        Assumption(
+            str(assumption), sentence("resolution.ollama-file", "Ollama's library serves that file for the tag")
+        ),
+    )
 
 
 def _total(entry: Entry | None, count: Counts) -> int:
@@ -151,21 +162,21 @@ def _total(entry: Entry | None, count: Counts) -> int:
 _Size = tuple[str | None, int | None, int | None, tuple[int, int] | None]
 
 
-def _size(named: NamedModel, model: Model) -> _Size:
+def _size(named_model: NamedModel, model: Model) -> _Size:
     """Format, bytes of the files, bytes that are loaded where these are fewer, the range where makers differ."""
-    if named.weights is not None:
-        return named.weights.quantisation, *_bytes(named.weights.total, named.weights.mtp), None
-    chosen = named.quantisation
+    if named_model.weights is not None:
+        return named_model.weights.quantisation, *_bytes(named_model.weights.total, named_model.weights.mtp), None
+    chosen = named_model.quantisation
     if chosen is None:
-        if named.format:
-            return named.format, None, None, None
+        if named_model.format:
+            return named_model.format, None, None, None
         if model.files == GGUF:
             return GGUF, None, None, None  # a repository of many sizes
         chosen = by_label(model.native_quantisation)
     if chosen is None:
         return model.native_quantisation, None, None, None
     size = file_size(model, chosen)
-    stored = _stored(named, chosen)
+    stored = _stored(named_model, chosen)
     if stored is not None:
         size = replace(size, bytes=stored, low=stored, high=stored)
     towers = _towers(model) if chosen.maker == "ollama" else 0
@@ -173,7 +184,7 @@ def _size(named: NamedModel, model: Model) -> _Size:
     loaded = round(size.loaded) if size.loaded < 0.999 * (size.bytes - towers) else None
     spread = (round(size.low), round(size.high)) if size.is_range else None
     recipe = model.native_recipe
-    label = named.format.upper() if recipe and named.format and chosen.id == recipe.format else chosen.label
+    label = named_model.format.upper() if recipe and named_model.format and chosen.id == recipe.format else chosen.label
     return label, round(size.bytes), loaded, spread
 
 
@@ -183,10 +194,10 @@ def _towers(model: Model) -> int:
     return 2 * sum(tensor.elements for tensor in model.extra_tensors if tensor.part in beside)
 
 
-def _stored(named: NamedModel, chosen: Quantisation) -> float | None:
+def _stored(named_model: NamedModel, chosen: Quantisation) -> float | None:
     """What the publisher's own index says that its files take; None where another format is meant, or it is unknown."""
-    entry = named.entry
-    if entry is None or entry.weight_bytes is None or named.format or chosen.id != entry.native_quantisation:
+    entry = named_model.entry
+    if entry is None or entry.weight_bytes is None or named_model.format or chosen.id != entry.native_quantisation:
         return None
     return entry.weight_bytes
 
@@ -198,35 +209,41 @@ def _bytes(loaded: float, ahead: float) -> tuple[int, int | None]:
 _SIZES_SLACK = 0.08  # published counts are rounded, and what a format leaves wide is not known
 
 
-def _published(text: str, named: NamedModel) -> Resolved:
+def _published(text: str, named_model: NamedModel) -> Resolved:
     """An entry of published sizes: weights by bits, as a range."""
-    entry = named.entry
+    entry = named_model.entry
     parameters = entry.parameters if entry else None
     total = (entry.total_parameters if entry else None) or parameters
-    many = named.format is None and parse(text).is_gguf  # a repository of many sizes
-    native = by_label(entry.native_quantisation) if entry and not named.format and not many else None
-    served = _served(text, named)
-    chosen = named.quantisation or served or native
-    held = parameters if chosen and chosen.family == GGUF and parameters else total  # towers have files of their own
-    size = None if held is None or chosen is None else round(held * _bits(chosen, held, entry) / 8)
-    stored = _stored(named, chosen) if chosen else None
+    many = named_model.format is None and parse(text).is_gguf  # a repository of many sizes
+    native = by_label(entry.native_quantisation) if entry and not named_model.format and not many else None
+    served = _served(text, named_model)
+    chosen = named_model.quantisation or served or native
+    text_parameters = (
+        parameters if chosen and chosen.family == GGUF and parameters else total
+    )  # towers have files of their own
+    size = (
+        None
+        if text_parameters is None or chosen is None
+        else round(text_parameters * _bits(chosen, text_parameters, entry) / 8)
+    )
+    stored = _stored(named_model, chosen) if chosen else None
     size = round(stored) if stored else size
     return Resolved(
         text=shown(text),
-        id=named.id,
-        name=named.name,
-        task=named.task.value,
-        parameters=_whole(parameters),
-        total_parameters=_whole(total),
-        active_parameters=_whole(entry.active_parameters if entry else None),
+        id=named_model.id,
+        name=named_model.name,
+        task=named_model.task.value,
+        parameters=_rounded(parameters),
+        total_parameters=_rounded(total),
+        active_parameters=_rounded(entry.active_parameters if entry else None),
         context=entry.context if entry else None,
-        format=chosen.label if chosen else GGUF if many else named.format,
+        format=chosen.label if chosen else GGUF if many else named_model.format,
         weight_bytes=size,
         loaded_bytes=None,
         weight_bytes_range=None if size is None or stored else _around(size),
-        how=named.how.value,
-        source=named.source,
-        assumptions=(*named.assumptions, *_file_of(text, served)),
+        how=named_model.how.value,
+        source=named_model.source,
+        assumptions=(*named_model.assumptions, *_file_of(text, served)),
     )
 
 
@@ -252,7 +269,7 @@ def _active(entry: Entry | None) -> float | None:
     return entry.active_parameters if entry else None
 
 
-def _whole(value: float | None) -> int | None:
+def _rounded(value: float | None) -> int | None:
     return None if value is None else round(value)
 
 

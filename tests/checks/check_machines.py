@@ -10,6 +10,7 @@ from typing import Any
 from wellfed.checks.registry import ALL, check
 from wellfed.checks.run import run_check
 from wellfed.hardware.machine import (
+    UNLIMITED,
     Cpu,
     Dimm,
     Gpu,
@@ -97,7 +98,7 @@ def healthy() -> Machine:
         kernel="6.8.0", virtualised=False, container=False, cpus_online=every, cpus_present=every, cpus_allowed=every,
         memory_free_bytes=500 * GIB, swap_total_bytes=8 * GIB, swap_used_bytes=0, swappiness=60, numa_balancing=False,
         transparent_huge_pages="madvise", huge_pages={0: {2 << 20: 0}, 1: {2 << 20: 0}}, governor="performance",
-        memlock_bytes=-1, iommu="passthrough", cpus_offline=(), cpus_isolated=(), memory_nodes_allowed=(0, 1),
+        memlock_bytes=UNLIMITED, iommu="passthrough", cpus_offline=(), cpus_isolated=(), memory_nodes_allowed=(0, 1),
         huge_pages_free={0: {2 << 20: 0}, 1: {2 << 20: 0}}, governors={"performance": 32}, boost=True, smt=True,
         zone_reclaim_mode=0, command_line="BOOT_IMAGE=/vmlinuz ro quiet iommu=pt", architecture="x86_64",
         shared_memory_bytes=256 * GIB, nvidia_driver="580.00", nvswitches=0,

@@ -136,7 +136,7 @@ def priced(machine: Machine) -> Priced:
 def test_a_fault_that_costs_nothing_says_so_first_and_does_not_count():
     found = priced(with_link(0, PcieLink(4, 4))(healthy())).findings
     width = next(f for f in found if f.id == "pcie-width" and f.verdict is not Verdict.PASS)
-    assert width.cost.said == NOTHING and width.why.startswith("costs nothing") and not width.counts
+    assert width.cost.message == NOTHING and width.why.startswith("costs nothing") and not width.counts
 
 
 def test_a_broken_part_counts_whatever_it_costs():

@@ -120,7 +120,7 @@ def test_a_checks_remedies_are_its_faults_filled_in_for_the_machine(check: Check
 
 
 def _pattern(remedy: Remedy) -> re.Pattern[str]:
-    template = remedy.said.template if remedy.said else remedy.text
+    template = remedy.message.template if remedy.message else remedy.text
     mark = "# " if remedy.text.startswith("#") and not template.startswith("#") else ""
     return re.compile(".+".join(re.escape(part) for part in re.split(r"\{\w+\}", mark + template)))
 
@@ -136,12 +136,12 @@ def test_a_diagnosis_takes_its_remedies_from_its_faults(rule) -> None:
 def test_a_fault_is_priced_as_it_says(fault: Fault) -> None:
     for check in (each for each in ALL if each.id in fault.states):
         assert (check.price is None and check.repair is not None) or fault.price is not MENDED
-        assert fault.price.known or (check.price is None and check.effect is None)
+        assert fault.price.is_estimated or (check.price is None and check.effect is None)
 
 
 def test_what_a_diagnosis_costs_is_what_its_checks_price() -> None:
     assert mending()["pcie-bound"] == {"pcie-width", "pcie-speed", "pcie-chipset", "pcie-shared-uplink"}
-    unpriced = {state for fault in FAULTS if not fault.price.known for state in fault.states}
+    unpriced = {state for fault in FAULTS if not fault.price.is_estimated for state in fault.states}
     assert not unpriced & {id for ids in mending().values() for id in ids}
 
 

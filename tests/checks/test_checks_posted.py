@@ -103,7 +103,7 @@ def read(path: Path) -> tuple[Machine, tuple[Finding, ...]]:
 def test_exactly_the_right_faults_are_found(shared, name):
     _, found = read(shared / "posted" / name)
     assert {f.id: f.verdict.value for f in found if f.verdict in FAULTS} == FAULTY[name]
-    assert not any(finding.said and finding.said.id == "check.crashed" for finding in found)
+    assert not any(finding.message and finding.message.id == "check.crashed" for finding in found)
 
 
 @pytest.mark.parametrize("name", list(SAID))

@@ -67,15 +67,15 @@ def test_a_narrow_link_costs_loading_and_not_decoding_when_weights_are_resident(
 
 def test_empty_channels_cost_nothing_when_all_weights_are_on_the_gpus_and_this_is_said():
     cost = next(f.cost for f in priced(half_channels(healthy())).findings if f.id == "mem-channels" and f.cost)
-    assert (cost.decode_tok_s, cost.load_s, cost.said) == (0, 0, NOTHING)
+    assert (cost.decode_tok_s, cost.load_s, cost.message) == (0, 0, NOTHING)
 
 
 def test_what_no_estimate_shows_is_not_said_to_be_free():
     answer = priced(with_os(swap_used_bytes=9 * GIB)(healthy()))
     cost = next(f.cost for f in answer.findings if f.id == "swap" and f.cost)
-    assert cost.said != NOTHING and str(unpriced_of(check("swap"))) in cost.note
+    assert cost.message != NOTHING and str(unpriced_of(check("swap"))) in cost.note
     both = chain(with_os(swap_used_bytes=9 * GIB, numa_balancing=True))(healthy())
-    assert priced(both).together.said == UNPRICED
+    assert priced(both).together.message == UNPRICED
 
 
 def test_a_shared_uplink_costs_though_each_card_has_all_its_lanes():
@@ -113,7 +113,7 @@ def test_a_model_that_fits_only_when_mended_says_so():
     machine = with_gpu(0, memory_free_bytes=4 * GIB)(healthy())
     answer = price(machine, run_checks(machine, ALL, tight(machine)), ALL, tight)
     finding = next(f for f in answer.findings if f.id == "vram-free" and f.cost)
-    assert finding.verdict is Verdict.FAIL and finding.cost.said == FITS
+    assert finding.verdict is Verdict.FAIL and finding.cost.message == FITS
 
 
 def test_a_plan_that_fits_what_is_free_is_no_failure():

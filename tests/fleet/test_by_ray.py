@@ -47,7 +47,7 @@ def test_one_task_a_node(cluster: Any, tmp_path: Path) -> None:
     for outcome in outcomes:
         assert outcome.file is not None and not outcome.partial
         assert load(outcome.file).files
-    assert all(outcome.kept for outcome in gather_by_ray((), Gathering(tmp_path)))
+    assert all(outcome.from_before for outcome in gather_by_ray((), Gathering(tmp_path)))
 
 
 def test_a_node_that_hangs_costs_only_itself(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

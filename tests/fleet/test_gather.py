@@ -92,7 +92,7 @@ def test_names_stay_here_and_labels_stay_the_same(means: Command, tmp_path: Path
     again = gather(("goodnew", "good1"), means, Gathering(out))
     labels = {o.node: o.label for o in (*first, *again)}
     assert labels == {"good1": "node-0001", "dies": "node-0002", "goodnew": "node-0003"}
-    assert next(o for o in again if o.node == "good1").kept
+    assert next(o for o in again if o.node == "good1").from_before
     assert stat.S_IMODE((out / NAMES).stat().st_mode) == 0o600
     assert "good" not in (out / "fleet.json").read_text()
     assert not any("good" in path.name for path in out.iterdir())

@@ -14,7 +14,7 @@ from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate
 from wellfed.perf.gpu import gpu_device
-from wellfed.perf.host import single_thread_ratio
+from wellfed.perf.host import host_speed
 from wellfed.verbs import inputs
 
 from .points import CARD, estimated, hybrid, on_cpu, part, prefill_s, request
@@ -30,7 +30,7 @@ class TestHost:
     def test_its_work_is_as_long_as_its_core_is_slow(self) -> None:
         slow, fast = (on_host("rtx 4090", host) for host in (SLOW, FAST))
         longer = part(estimated(slow).decode, "host") / part(estimated(fast).decode, "host")
-        assert longer == pytest.approx(single_thread_ratio(fast.machine) / single_thread_ratio(slow.machine))
+        assert longer == pytest.approx(host_speed(fast.machine).ratio / host_speed(slow.machine).ratio)
         assert 2 < longer < 4
 
     def test_a_small_model_on_a_fast_card_feels_it_and_a_large_one_hardly(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from wellfed.engines.spec import Endpoint
 from wellfed.hardware.machine import GpuLink, Machine
-from wellfed.hardware.selection import by_islands, equal_groups, island_sizes, selected
+from wellfed.hardware.selection import by_islands, equal_groups, selected
 from wellfed.launch.programs import nominal
 from wellfed.nouns.layout import Engine
 from wellfed.perf.memory.chosen import narrowed
@@ -92,7 +92,6 @@ class TestIslands:
     def test_joined_gpus_stand_beside_each_other(self) -> None:
         four = replace(inputs.machine("4x rtx 3090, epyc 7763, 256gb"), gpu_links=self.PAIRS)
         assert by_islands(four, range(4)) == (0, 2, 1, 3)
-        assert island_sizes(four, range(4)) == (2, 2)
         assert equal_groups(four) == ((0, 2, 1, 3),)
 
     def test_links_are_renumbered(self) -> None:

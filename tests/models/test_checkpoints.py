@@ -138,7 +138,7 @@ def test_a_config_alone_of_an_unknown_architecture_is_refused(tmp_path: Path) ->
     write_checkpoint(tmp_path, _NEW, dense())
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(Unsupported, match="brandnew"):
-        load_model(str(tmp_path), known=lambda name: from_config(CONFIG, name))
+        load_model(str(tmp_path), catalogued=lambda name: from_config(CONFIG, name))
 
 
 def test_missing_files_of_an_index_are_told(tmp_path: Path) -> None:
@@ -180,8 +180,8 @@ def test_a_gguf_with_experts_of_an_unknown_architecture(tmp_path: Path) -> None:
 def test_files_at_hand_bind_the_engines(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "plain", CONFIG, dense())
     write_gguf(tmp_path / "tiny.gguf", Sample("llama", "llama", {"model_type": "llama"}, {}))
-    plain = load_model(str(tmp_path / "plain"), known=_nothing).model
-    packed = load_model(str(tmp_path / "tiny.gguf"), known=_nothing).model
+    plain = load_model(str(tmp_path / "plain"), catalogued=_nothing).model
+    packed = load_model(str(tmp_path / "tiny.gguf"), catalogued=_nothing).model
     assert why_not_loaded(plain, "vllm") is None
     assert "safetensors" in (why_not_loaded(plain, "llama.cpp") or "")
     assert why_not_loaded(packed, "llama.cpp") is None
@@ -217,7 +217,7 @@ def _nothing(name: str) -> Model:
 def test_a_tower_s_file_beside_a_gguf_is_no_second_model(tmp_path: Path) -> None:
     write_gguf(tmp_path / "tiny.gguf", Sample("llama", "llama", {"model_type": "llama"}, {}))
     (tmp_path / "mmproj-F16.gguf").write_bytes(b"GGUF")
-    assert load_model(str(tmp_path), known=_nothing).origin == "gguf"
+    assert load_model(str(tmp_path), catalogued=_nothing).origin == "gguf"
 
 
 _HYBRIDS = [

@@ -136,7 +136,7 @@ def test_safetensors_headers_give_exact_weights(tmp_path: Path) -> None:
         shapes[f"model.layers.{layer}.mlp.up_proj.weight"] = (512, 256)
         shapes[f"model.layers.{layer}.input_layernorm.weight"] = (256,)
     _safetensors(tmp_path / "model.safetensors", shapes)
-    found = load_model(str(tmp_path), known=model)
+    found = load_model(str(tmp_path), catalogued=model)
     assert found.origin == "folder" and found.weights is not None and found.weights.exact
     assert found.weights.embedding == found.weights.output == 2 * 512 * 256
     assert all(layer.attention == 2 * 256 * 256 for layer in found.weights.layers)
@@ -167,16 +167,16 @@ def test_index(tmp_path: Path) -> None:
 
 def test_load_model_finds_files_names_and_folders(tmp_path: Path) -> None:
     write_gguf(tmp_path / "tiny.gguf", SAMPLES[0])
-    assert load_model(str(tmp_path / "tiny.gguf"), known=model).origin == "gguf"
-    assert load_model(str(tmp_path), known=model).origin == "gguf"
-    assert load_model("deepseek-ai/DeepSeek-R1", known=model).origin == "catalogue"
-    assert load_model("r1:70b", known=model, online=False).model.id == "deepseek-r1-distill-llama-70b"
+    assert load_model(str(tmp_path / "tiny.gguf"), catalogued=model).origin == "gguf"
+    assert load_model(str(tmp_path), catalogued=model).origin == "gguf"
+    assert load_model("deepseek-ai/DeepSeek-R1", catalogued=model).origin == "catalogue"
+    assert load_model("r1:70b", catalogued=model, online=False).model.id == "deepseek-r1-distill-llama-70b"
     with pytest.raises(UnknownName):
-        load_model("nobody/knows-this-42", known=model, online=False)
+        load_model("nobody/knows-this-42", catalogued=model, online=False)
     with pytest.raises(BadInput):
-        load_model(str(tmp_path / "absent.gguf"), known=model)
+        load_model(str(tmp_path / "absent.gguf"), catalogued=model)
     with pytest.raises(BadInput):
-        load_model(str(tmp_path / "absent" / "config.json"), known=model)
+        load_model(str(tmp_path / "absent" / "config.json"), catalogued=model)
 
 
 def test_repositories() -> None:

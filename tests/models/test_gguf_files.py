@@ -63,7 +63,7 @@ def test_split_files(tmp_path: Path) -> None:
         found = read_gguf(part)
         assert found.weights.total == read_gguf(whole).weights.total
         assert found.paths == tuple(parts)
-    assert load_model(str(tmp_path / parts[0].name), known=_nothing).weights is not None
+    assert load_model(str(tmp_path / parts[0].name), catalogued=_nothing).weights is not None
     parts[1].unlink()
     with pytest.raises(BadInput, match="missing"):
         read_gguf(parts[0])

@@ -135,7 +135,7 @@ def test_huge_files_of_nothing_are_refused(name: str, head: bytes, tmp_path: Pat
     tracemalloc.start()
     try:
         with pytest.raises(BadInput):
-            load_model(str(path if name.endswith(".gguf") else tmp_path), known=by_id)
+            load_model(str(path if name.endswith(".gguf") else tmp_path), catalogued=by_id)
     finally:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -146,7 +146,7 @@ def test_huge_files_of_nothing_are_refused(name: str, head: bytes, tmp_path: Pat
 def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(BadInput, match="no regular file"):
-        load_model(str(tmp_path / name), known=by_id)
+        load_model(str(tmp_path / name), catalogued=by_id)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wellfed.catalog.hardware import cpu, gpu
 from wellfed.hardware.machine import Gpu, Machine, Origin, OsSettings, Socket
 from wellfed.hardware.parts import CpuSpec
-from wellfed.perf.host import Loss, host_speed, part_ratio, single_thread_ratio
+from wellfed.perf.host import Loss, host_speed, part_ratio
 
 
 def machine(name: str = "Ryzen 9 7950X", sockets: int = 1, **settings: object) -> Machine:
@@ -21,7 +21,7 @@ def machine(name: str = "Ryzen 9 7950X", sockets: int = 1, **settings: object) -
 
 
 def test_the_reference_core_is_one() -> None:
-    assert single_thread_ratio(machine()) == pytest.approx(1.0, abs=0.05)
+    assert host_speed(machine()).ratio == pytest.approx(1.0, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_the_reference_core_is_one() -> None:
     ],
 )
 def test_published_ratings_keep_their_order(slower: str, faster: str, least: float) -> None:
-    assert single_thread_ratio(machine(faster)) >= least * single_thread_ratio(machine(slower))
+    assert host_speed(machine(faster)).ratio >= least * host_speed(machine(slower)).ratio
 
 
 def test_a_rating_goes_before_clock_and_generation() -> None:
@@ -46,7 +46,7 @@ def test_a_rating_goes_before_clock_and_generation() -> None:
 
 def test_the_slower_socket_counts() -> None:
     mixed = replace(machine(), sockets=(*machine().sockets, *machine("EPYC 7551").sockets))
-    assert single_thread_ratio(mixed) == single_thread_ratio(machine("EPYC 7551"))
+    assert host_speed(mixed).ratio == host_speed(machine("EPYC 7551")).ratio
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_break_even(best: Plan) -> None:
     hire = money(best, Rates(1.0)).hire or 0.0
     assert money(best, Rates(1.0, api_per_million=2 * hire)).break_even_share == pytest.approx(0.5)
     never = money(best, Rates(1.0, api_per_million=hire / 2))
-    assert (never.break_even_share or 0) > 1 and "dearer" in str(never.said()[-1])
+    assert (never.break_even_share or 0) > 1 and "dearer" in str(never.sentences()[-1])
     assert money(best, Rates(1.0)).break_even_share is None
 
 

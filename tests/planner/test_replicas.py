@@ -45,7 +45,7 @@ def test_replicas_carry_the_rate(loaded: Answer) -> None:
     assert best is not None
     copies = replicas(loaded.search, best)
     assert copies is not None and copies.count == math.ceil(20.0 / copies.most_rate) and copies.here == 1
-    assert "20" in str(copies.said())
+    assert "20" in str(copies.sentence())
 
 
 def test_a_looser_target_carries_more() -> None:

@@ -123,5 +123,5 @@ def test_gpt_oss_in_gguf_keeps_its_experts() -> None:
 
 def test_engines_that_are_out_are_told() -> None:
     answer = plan("llama 3.1 8b", "epyc 9654", quantisations=("fp8",))
-    assert {refusal.what for refusal in answer.ranking.refused} >= {"llama.cpp", "vLLM", "KTransformers"}
+    assert {refusal.subject for refusal in answer.ranking.refused} >= {"llama.cpp", "vLLM", "KTransformers"}
     assert any("FP8" in refusal.reason for refusal in answer.ranking.refused)

@@ -140,7 +140,7 @@ def test_inxi_in_short_tells_the_cpu_and_that_channels_are_shared(read):
     machine = read(INXI)
     assert machine.sockets[0].cpu is not None and machine.sockets[0].cores == 16
     slow = next(each for each in run_checks(machine) if each.id == "mem-speed")
-    assert slow.said is not None and slow.said.id == "mem-speed.doubled"
+    assert slow.message is not None and slow.message.id == "mem-speed.doubled"
 
 
 @pytest.mark.parametrize(

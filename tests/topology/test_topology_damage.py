@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from machines_builder import build, two_socket_box
+from wellfed.engines.spec import ranges
 from wellfed.errors import WellfedError
 from wellfed.hardware.machine import Origin
 from wellfed.topology.collect import collect
-from wellfed.topology.lists import cpu_list, cpu_mask, format_cpus
+from wellfed.topology.lists import cpu_list, cpu_mask
 from wellfed.topology.machine import parse
 from wellfed.topology.smbios import memory_devices
 from wellfed.topology.snapshot import META, NVML, Snapshot
@@ -113,7 +114,7 @@ def test_any_smbios_table(table: bytes) -> None:
 @given(cpus=st.sets(st.integers(0, 500)))
 def test_cpu_lists_round_trip(cpus: set[int]) -> None:
     numbers = tuple(sorted(cpus))
-    assert cpu_list(format_cpus(numbers)) == numbers
+    assert cpu_list(ranges(numbers)) == numbers
     assert cpu_mask(f"{sum(1 << cpu for cpu in numbers):x}") == (numbers or ())
 
 

@@ -116,7 +116,7 @@ def test_prices_are_the_plan_minus_what_is_seen(tmp_path: Path) -> None:
     _, promised, steps = watching.replayed(path, watching.WatchOptions(window=16))
     assert promised == PROMISE
     last = [found for _, found in steps][-1]
-    cost = watching.told(last)[0].cost
+    cost = watching.priced_findings(last)[0].cost
     assert cost is not None
     rate = last.view.engine.user_tok_s if last.view.engine else None
     assert rate is not None

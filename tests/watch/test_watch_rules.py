@@ -170,8 +170,8 @@ def test_a_cpu_engine_beside_somebody_elses_gpu_is_a_cpu_engine() -> None:
 
 def test_costs_stand_with_faults_that_nothing_explains() -> None:
     scene = Scene(threads=(T(0.5, 0.5), T(0.5, 0.5)), allowed=(3,), waiting=5.0)
-    told = findings(said(scene), lambda cause, view: Cost(decode_tok_s=7.0))
-    assert [each.cost is not None for each in told] == [True, False]
+    priced_findings = findings(said(scene), lambda cause, view: Cost(decode_tok_s=7.0))
+    assert [each.cost is not None for each in priced_findings] == [True, False]
 
 
 def test_a_rule_that_crashes_harms_no_other() -> None:
@@ -211,23 +211,23 @@ def test_the_promise_follows_the_engines_own_command() -> None:
 
 
 def test_lost_time_is_priced_without_a_plan_and_a_plan_only_adds() -> None:
-    from wellfed.verbs.watching import told
+    from wellfed.verbs.watching import priced_findings
 
     scene = Scene(threads=(T(0.5, 0.5), T(0.5, 0.5)), cpus=2, foreign=1.0, tok_s=10.0)
-    alone = told(said(scene))[0].cost
+    alone = priced_findings(said(scene))[0].cost
     assert alone is not None
     assert alone.decode_tok_s == pytest.approx(10.0)  # half of the time is taken: twice as fast without
-    planned = told(said(scene, promise=PROMISE))[0].cost
+    planned = priced_findings(said(scene, promise=PROMISE))[0].cost
     assert planned is not None
     assert planned.decode_tok_s == pytest.approx(PROMISE.decode_tok_s - 10.0)
-    modest = told(said(scene, promise=replace(PROMISE, decode_tok_s=11.0)))[0].cost
+    modest = priced_findings(said(scene, promise=replace(PROMISE, decode_tok_s=11.0)))[0].cost
     assert modest is not None
     assert modest.decode_tok_s == pytest.approx(10.0)
 
 
 def test_a_stopped_engine_costs_all_that_was_promised() -> None:
-    from wellfed.verbs.watching import told
+    from wellfed.verbs.watching import priced_findings
 
-    cost = told(said(ILL["stopped"][0], promise=PROMISE))[0].cost
+    cost = priced_findings(said(ILL["stopped"][0], promise=PROMISE))[0].cost
     assert cost is not None
     assert cost.decode_tok_s == PROMISE.decode_tok_s

@@ -79,7 +79,7 @@ class Rows:
         self.requests = list(requests.values())
         self.at = np.array([order[id(case.request)] for case in cases], dtype=int)
         self.first = np.array([case.metric == "tpot_ms" for case in cases])
-        self.whole = np.array([getattr(case.predict, "whole", False) for case in cases])
+        self.whole = np.array([getattr(case.predict, "whole_request", False) for case in cases])
         self.tokens = np.array([r.workload.output_tokens for r in self.requests], dtype=float)
         self.columns = _columns(self.requests, available)
 

@@ -101,19 +101,19 @@ def read_table(path: Path) -> Iterator[Row]:
                 raise BadInput(
                     sentence("accuracy.case.measurement-table", "{path}: not a measurement table", path=path), hint
                 )
-            told: dict[str, str] = {}
+            effects: dict[str, str] = {}
             for index, cells in enumerate(reader):
-                yield Row(index, _with_earlier(cells, told) if "effect" in cells else cells)
+                yield Row(index, _with_earlier(cells, effects) if "effect" in cells else cells)
     except csv.Error as error:
         raise BadInput(
             sentence("accuracy.case.cannot-read", "cannot read {path}: {error}", path=path, error=error)
         ) from error
 
 
-def _with_earlier(cells: dict[str, str], told: dict[str, str]) -> dict[str, str]:
+def _with_earlier(cells: dict[str, str], effects: dict[str, str]) -> dict[str, str]:
     """A row of pairs with what earlier ones of its source said, in the cell `before`: "same run as above"."""
     source = cells.get("source") or ""
-    before = told.get(source, "")
+    before = effects.get(source, "")
     words = " ; ".join(cells.get(name) or "" for name in ("condition_a", "notes"))
-    told[source] = words if len(words) > 60 or not before else before
+    effects[source] = words if len(words) > 60 or not before else before
     return {**cells, "before": before}

@@ -72,7 +72,7 @@ class Condition:
 
 def read(text: str, before: Condition) -> Condition:
     """`before` with all that `text` says in place of its own; a model that no catalogue knows is kept by its name."""
-    found: dict[str, Any] = {
+    conditions: dict[str, Any] = {
         **_model(text), **_cpu(text), **_gpu(text), **_numa(text), **_switches(text),
         **_number(text, "watts", r"\b(\d{3}) W\b", float),
         **_number(text, "threads", r"(?:\b(\d+) threads|-t (\d+))", int),
@@ -82,12 +82,12 @@ def read(text: str, before: Condition) -> Condition:
     }  # fmt: skip
     ram = parse_ram(text)
     if ram.mt_s or ram.modules or ram.channels:
-        found["ram"] = ram
+        conditions["ram"] = ram
     if link := re.search(r"(?:PCIe|Gen)\s*([1-6])(?:\.0)?\s*(?:x(16|8|4|1))?\b", text):
-        found["link"] = PcieLink(int(link[1]), int(link[2] or 16))
+        conditions["link"] = PcieLink(int(link[1]), int(link[2] or 16))
     elif width := re.search(r"\bx(16|8|4|1)\b", text):
-        found["link"] = PcieLink(before.link.generation if before.link else 4, int(width[1]))
-    return replace(before, **found)
+        conditions["link"] = PcieLink(before.link.generation if before.link else 4, int(width[1]))
+    return replace(before, **conditions)
 
 
 def _number(text: str, name: str, pattern: str, kind: type) -> dict[str, Any]:
@@ -101,11 +101,11 @@ def _model(text: str) -> dict[str, Any]:
         quant = _QUANT.search(text)
         name = re.sub(r"\bQ4$", "Q4_K_M", match[1])
         try:
-            found = resolve(name, None, quant[1].replace("Q4", "Q4_K_M") if quant and quant[1] == "Q4" else None, "")
+            resolved = resolve(name, None, quant[1].replace("Q4", "Q4_K_M") if quant and quant[1] == "Q4" else None, "")
         except WellfedError:
             return {"model": None, "unknown": match[1]}
-        return {"model": found.model, "unknown": ""} | (
-            {"quantisation": found.quantisation} if found.quantisation else _quant(text)
+        return {"model": resolved.model, "unknown": ""} | (
+            {"quantisation": resolved.quantisation} if resolved.quantisation else _quant(text)
         )
     return _quant(text)
 
@@ -169,28 +169,28 @@ def _numa(text: str) -> dict[str, Any]:
 
 
 def _switches(text: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    conditions: dict[str, Any] = {}
     words = text.lower()
     for pattern, engine in _ENGINES:
         if re.search(pattern, text, re.IGNORECASE):
-            found["engine"] = engine
+            conditions["engine"] = engine
             break
     if re.search(r"no cuda graph|graphs? off|eager|no graph", words):
-        found["graphs"] = False
+        conditions["graphs"] = False
     elif "graph" in words and "nccl" not in words:
-        found["graphs"] = True
+        conditions["graphs"] = True
     if re.search(r"p2p_disable|\bpcie\b", words) and "nvlink" not in words:
-        found["nvlink"] = False
+        conditions["nvlink"] = False
     elif "nvlink" in words:
-        found["nvlink"] = not re.search(r"p2p_disable", words)
+        conditions["nvlink"] = not re.search(r"p2p_disable", words)
     if re.search(r"p2p_disable|no p2p|p2p (?:off|disabled)", words):
-        found["peers"] = False
+        conditions["peers"] = False
     elif re.search(r"p2p (?:on|enabled)|patched p2p|\d, p2p\b|^p2p ", words):
-        found["peers"] = True
+        conditions["peers"] = True
     if re.search(r"row\)?[- ]split", words):
-        found["by_rows"] = True
+        conditions["by_rows"] = True
     if re.search(r"4 kib pages|no huge pages", words):
-        found["huge_pages"] = False
+        conditions["huge_pages"] = False
     elif re.search(r"2 mib|huge pages", words):
-        found["huge_pages"] = True
-    return found
+        conditions["huge_pages"] = True
+    return conditions

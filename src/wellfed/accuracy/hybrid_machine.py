@@ -110,24 +110,24 @@ def parse_ram(text: str) -> Ram:
 
 
 def _module_count(text: str) -> int | None:
-    found = re.search(r"(\d+)\s*x\s*DDR", text, re.IGNORECASE)
-    return int(found[1]) if found else None
+    match = re.search(r"(\d+)\s*x\s*DDR", text, re.IGNORECASE)
+    return int(match[1]) if match else None
 
 
 def _channels(text: str) -> int | None:
-    found = re.search(r"(\d+)[\s-]*(?:ch\b|channel)", text, re.IGNORECASE)
-    if found:
-        return int(found[1])
+    match = re.search(r"(\d+)[\s-]*(?:ch\b|channel)", text, re.IGNORECASE)
+    if match:
+        return int(match[1])
     worded = re.search(r"\b(single|dual|quad|hexa|octa)[\s-]*channel", text, re.IGNORECASE)
     return _WORDS[worded[1].lower()] if worded else None
 
 
 def _measured(text: str) -> float | None:
     """`~225-256 GB/s` is taken at its middle. Figures that repeat the theoretical bandwidth do no harm."""
-    found = re.search(r"~?(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?\s*GB/s", text)
-    if not found:
+    match = re.search(r"~?(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?\s*GB/s", text)
+    if not match:
         return None
-    return (float(found[1]) + float(found[2] or found[1])) / 2 * 1e9
+    return (float(match[1]) + float(match[2] or match[1])) / 2 * 1e9
 
 
 def _sockets(cpu_text: str, ram: Ram) -> tuple[Socket, ...]:
@@ -136,12 +136,12 @@ def _sockets(cpu_text: str, ram: Ram) -> tuple[Socket, ...]:
     channels = _channels_of(spec, ram, count)
     modules = -(-ram.modules // count) if ram.modules else None
     usual = _usual_mt_s(spec, modules)
-    told = re.search(r"\b(\d+)\s*c\b", cpu_text)
+    match = re.search(r"\b(\d+)\s*c\b", cpu_text)
     return tuple(
         Socket(
             index=index,
             cpu=spec,
-            cores=int(told[1]) if told and "VM" in cpu_text else spec.cores,
+            cores=int(match[1]) if match and "VM" in cpu_text else spec.cores,
             channels=channels,
             mt_s=ram.mt_s or usual,
             memory_bytes=ram.bytes // count if ram.bytes else None,
@@ -153,8 +153,8 @@ def _sockets(cpu_text: str, ram: Ram) -> tuple[Socket, ...]:
 
 def _sockets_for(cpu_text: str, spec: CpuSpec) -> int:
     """As many as the told logical CPUs need: `Xeon Platinum 8358 (128 logical)` is two of 64 threads."""
-    told = re.search(r"(\d+) (?:logical|hardware threads)", cpu_text)
-    return min(spec.sockets_max, -(-int(told[1]) // spec.threads)) if told else 1
+    match = re.search(r"(\d+) (?:logical|hardware threads)", cpu_text)
+    return min(spec.sockets_max, -(-int(match[1]) // spec.threads)) if match else 1
 
 
 def _usual_mt_s(spec: CpuSpec, modules: int | None) -> float:
@@ -174,11 +174,11 @@ def _within(row: Row, sockets: tuple[Socket, ...]) -> tuple[Socket, ...]:
     busy = share if cores_bound(row) else 1.0
     return tuple(
         replace(
-            one,
-            cores=_at_least(max(1, round((one.cores or 1) * busy)), one.cpu, threads(row)),
-            channels=max(1, round((one.channels or 1) * share)),
+            socket,
+            cores=_at_least(max(1, round((socket.cores or 1) * busy)), socket.cpu, threads(row)),
+            channels=max(1, round((socket.channels or 1) * share)),
         )
-        for one in sockets
+        for socket in sockets
     )
 
 

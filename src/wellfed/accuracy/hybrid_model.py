@@ -24,9 +24,9 @@ def named(row: Row) -> ResolvedModel | None:
         bare = _BARE_PARAMETERS.sub(row.text("params").replace(" ", ""), column)
         return _resolve(bare, row.text("params"), quant, notes)
     for text in (section, note(row, "thread") or column):
-        found = _titled(_spelt_out(text), quant, notes)
-        if found is not None:
-            return found
+        titled = _titled(_spelt_out(text), quant, notes)
+        if titled is not None:
+            return titled
     return None
 
 

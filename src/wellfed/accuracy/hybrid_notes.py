@@ -44,18 +44,18 @@ class Lengths:
 
 def engine_of(row: Row) -> Engine | None:
     """The engine that was measured; a section about mainline llama.cpp overrides the thread's engine."""
-    named = _ENGINES.get(row.text("engine").lower())
+    engine = _ENGINES.get(row.text("engine").lower())
     section = note(row, "section")
-    if named is Engine.IK_LLAMA_CPP and re.search(r"mainline|(?<!ik_)llama\.cpp@", section):
+    if engine is Engine.IK_LLAMA_CPP and re.search(r"mainline|(?<!ik_)llama\.cpp@", section):
         return Engine.LLAMA_CPP
-    return named
+    return engine
 
 
 def note(row: Row, key: str) -> str:
     """What the notes say of `key`: `key=value`, `key = value` or `key: value`, up to the next delimiter."""
     stop = r"[^;]*" if key in ("section", "thread", "numa") else r"[^;,]*"
-    found = re.search(rf"(?:^|[;,]\s*){re.escape(key)}\s*[=:]\s*({stop})", row.text("notes"))
-    return found[1].strip() if found else ""
+    match = re.search(rf"(?:^|[;,]\s*){re.escape(key)}\s*[=:]\s*({stop})", row.text("notes"))
+    return match[1].strip() if match else ""
 
 
 def offload_text(row: Row) -> str:
@@ -66,19 +66,19 @@ def offload_text(row: Row) -> str:
 def built(row: Row) -> str:
     """The day of the build: told, by llama.cpp's build number, or the day of the report; empty when unknown."""
     version = row.text("engine_version")
-    told = _VERSION_DATE.match(version)
-    if told:
-        return f"{told[1]}-{told[2]}-{told[3] or '15'}"
+    match = _VERSION_DATE.match(version)
+    if match:
+        return f"{match[1]}-{match[2]}-{match[3] or '15'}"
     number = _BUILD_NUMBER.search(version) if engine_of(row) is Engine.LLAMA_CPP else None
     if number:
         return build_day(int(number[1] or number[2]))
-    found = _DATE.search(row.text("source"))
-    return found[1] if found else ""
+    match = _DATE.search(row.text("source"))
+    return match[1] if match else ""
 
 
 def build_day(number: int) -> str:
     """The day of llama.cpp's build of this number, between the known ones around it: some ten builds a day."""
-    numbers = [one for one, _ in _BUILDS]
+    numbers = [number for number, _ in _BUILDS]
     place = min(max(bisect(numbers, number), 1), len(_BUILDS) - 1)
     (low, first), (high, last) = _BUILDS[place - 1], _BUILDS[place]
     days = (date.fromisoformat(last) - date.fromisoformat(first)).days
@@ -89,10 +89,10 @@ def build_day(number: int) -> str:
 def lengths(row: Row, decode: bool) -> Lengths:
     """Prompt, output and depth, from cells such as `512 @ depth 4096`, `0/128`, `short`."""
     prompt_cell, output_cell = row.text("prompt_len"), row.text("gen_len")
-    prompt, output = _count(prompt_cell, 0 if not decode else -1), _count(output_cell, -1)
-    told = f"{prompt_cell} {output_cell}" if decode else prompt_cell
+    prompt, output = _count(prompt_cell, last=decode), _count(output_cell, last=True)
+    cells = f"{prompt_cell} {output_cell}" if decode else prompt_cell
     noted = re.search(r"(?:^|;\s*)depth (\d+)", row.text("notes"))
-    depth = max((int(text) for text in re.findall(r"depth (\d+)", told)), default=int(noted[1]) if noted else 0)
+    depth = max((int(text) for text in re.findall(r"depth (\d+)", cells)), default=int(noted[1]) if noted else 0)
     if prompt_cell.startswith("depth"):
         prompt = 0
     elif prompt is None and prompt_cell and decode:
@@ -105,12 +105,13 @@ def lengths(row: Row, decode: bool) -> Lengths:
     return Lengths(prompt, output, depth)
 
 
-def _count(cell: str, choice: int) -> int | None:
+def _count(cell: str, last: bool) -> int | None:
+    """The cell's number; of `512/128` the last or the first."""
     bare = re.sub(r"@?\s*depth \d+(\+pp)?", "", cell)
     numbers = [int(text) for text in re.findall(r"\d+", bare) if "prompt" not in bare]
     if not numbers:
         return None
-    return numbers[choice] if "/" in bare else numbers[0]
+    return numbers[-1] if "/" in bare and last else numbers[0]
 
 
 def threads(row: Row) -> int | None:
@@ -119,8 +120,8 @@ def threads(row: Row) -> int | None:
         value = note(row, key)
         if value.isdigit():
             return int(value)
-    found = re.search(r"(\d+) threads", row.text("cpu")) or re.search(r"-t (\d+)", row.text("ngl_or_offload"))
-    return int(found[1]) if found else None
+    match = re.search(r"(\d+) threads", row.text("cpu")) or re.search(r"-t (\d+)", row.text("ngl_or_offload"))
+    return int(match[1]) if match else None
 
 
 def numa_policy(row: Row, sockets: int, engine: Engine) -> NumaPolicy:
@@ -152,13 +153,13 @@ def _binding(row: Row) -> str:
 
 def bound_nodes(row: Row) -> int:
     """To how many NUMA nodes the memory is bound, by number; 0 where the row binds it to none."""
-    found = re.search(r"(?:-m|membind)[= ]*(?:nodes? )?(\d+(?:\s*[,-]\s*\d+)*)", _binding(row))
-    if found is None:
+    match = re.search(r"(?:-m|membind)[= ]*(?:nodes? )?(\d+(?:\s*[,-]\s*\d+)*)", _binding(row))
+    if match is None:
         return 0
-    first_last = re.fullmatch(r"(\d+)\s*-\s*(\d+)", found[1])
+    first_last = re.fullmatch(r"(\d+)\s*-\s*(\d+)", match[1])
     if first_last:
         return int(first_last[2]) - int(first_last[1]) + 1
-    return len(re.findall(r"\d+", found[1]))
+    return len(re.findall(r"\d+", match[1]))
 
 
 def cores_bound(row: Row) -> bool:
@@ -168,22 +169,26 @@ def cores_bound(row: Row) -> bool:
 
 def nodes_told(row: Row) -> int:
     """NUMA nodes of the whole machine, 0 where not told."""
-    found = re.search(r"(\d+) numa nodes?", f"{row.text('cpu')} {row.text('notes')}".lower())
-    return int(found[1]) if found else 0
+    match = re.search(r"(\d+) numa nodes?", f"{row.text('cpu')} {row.text('notes')}".lower())
+    return int(match[1]) if match else 0
 
 
 def backend(row: Row) -> str | None:
     """cpu, cuda, metal or vulkan; None when the row leaves it open."""
     offload = offload_text(row)
-    told = note(row, "backend").lower()
+    backend_note = note(row, "backend").lower()
     for word in ("vulkan", "metal"):
-        if word in told or offload.startswith(word):
+        if word in backend_note or offload.startswith(word):
             return word
-    if offload.startswith("cpu") or told in ("cpu", "blas") or row.text("gpu").lower().startswith(("cpu", "none")):
+    if (
+        offload.startswith("cpu")
+        or backend_note in ("cpu", "blas")
+        or row.text("gpu").lower().startswith(("cpu", "none"))
+    ):
         return "cpu"
     if gpu_layers(row) == 0 and not row.text("gpu"):
         return "cpu"
-    if re.match(r"ngl\s*=\s*-?\d+", offload) or "cuda" in told or "cuda" in offload or "n-cpu-moe" in offload:
+    if re.match(r"ngl\s*=\s*-?\d+", offload) or "cuda" in backend_note or "cuda" in offload or "n-cpu-moe" in offload:
         return "cuda"
     if re.search(r"gpu|experts|rest on cpu|ngl", offload) and "unknown" not in offload:
         return "cuda"
@@ -216,10 +221,10 @@ def certain(name: str) -> str:
 
 def gpu_layers(row: Row) -> int | None:
     """-ngl; None when not told. A log's -1 is the default: none before December 2025, then all that fit."""
-    found = re.search(r"ngl\s*=\s*(-?\d+)", offload_text(row)) or re.search(
+    match = re.search(r"ngl\s*=\s*(-?\d+)", offload_text(row)) or re.search(
         r"n_gpu_layers = (-?\d+)", row.text("notes")
     )
-    value = int(found[1]) if found else None
+    value = int(match[1]) if match else None
     if value is not None and value < 0:
         return 0 if "" < built(row) < "2025-12" else None
     return value
@@ -227,8 +232,8 @@ def gpu_layers(row: Row) -> int | None:
 
 def expert_layers_in_ram(row: Row) -> int | None:
     """`--n-cpu-moe 36`: of how many layers the routed experts stay in RAM."""
-    found = re.search(r"--?n-cpu-moe\s+(\d+)", f"{offload_text(row)} {row.text('notes')}")
-    return int(found[1]) if found else None
+    match = re.search(r"--?n-cpu-moe\s+(\d+)", f"{offload_text(row)} {row.text('notes')}")
+    return int(match[1]) if match else None
 
 
 def experts_on_cpu(row: Row) -> bool:
@@ -242,20 +247,20 @@ def experts_on_cpu(row: Row) -> bool:
 def expert_layers_on_gpu(row: Row) -> int:
     """How many layers' routed experts the GPUs hold beside the rest."""
     text = f"{offload_text(row)} {note(row, 'section')}".lower()
-    found = re.search(r"(\d+) expert layers? on gpu", text) or re.search(r"\+?(\d+) exps offload", text)
-    return int(found[1]) if found else 0
+    match = re.search(r"(\d+) expert layers? on gpu", text) or re.search(r"\+?(\d+) exps offload", text)
+    return int(match[1]) if match else 0
 
 
 def active_experts(row: Row) -> int | None:
     """An expert count lower than the model's own."""
-    found = re.search(r"(\d+) (?:active )?experts", offload_text(row))
-    return int(found[1]) if found else None
+    match = re.search(r"(\d+) (?:active )?experts", offload_text(row))
+    return int(match[1]) if match else None
 
 
 def allocated_context(row: Row) -> int | None:
     """The context that the cache was made for: `ctx 65536 allocated`, `n_kv_max = 32768`."""
-    found = re.search(r"\bctx (\d+)", offload_text(row)) or re.search(r"n_kv_max = (\d+)", row.text("notes"))
-    return int(found[1]) if found else None
+    match = re.search(r"\bctx (\d+)", offload_text(row)) or re.search(r"n_kv_max = (\d+)", row.text("notes"))
+    return int(match[1]) if match else None
 
 
 def concurrency(row: Row) -> int:
@@ -265,19 +270,19 @@ def concurrency(row: Row) -> int:
 
 def switches(row: Row) -> dict[str, str]:
     """llama.cpp's own switches, from the notes."""
-    found = {key: note(row, key) for key in ("fa", "mla", "rtr", "type_k", "fmoe", "amb")}
+    values = {key: note(row, key) for key in ("fa", "mla", "rtr", "type_k", "fmoe", "amb")}
     if note(row, "flash_attn"):
-        found["fa"] = note(row, "flash_attn")
+        values["fa"] = note(row, "flash_attn")
     text = offload_text(row)
     if "standard" in text or ("flash" in text and "mla" not in text):
-        found["mla"] = "0"
+        values["mla"] = "0"
     if "flash" in text:
-        found["fa"] = "1"
+        values["fa"] = "1"
     if re.search(r"\bmla\b", text):
-        found["mla"] = "1"
+        values["mla"] = "1"
     if cache := re.search(r"\b(q\d_\d|f16) kv\b", row.text("notes").lower()):
-        found["type_k"] = cache[1]
-    return {key: value for key, value in found.items() if value and value not in ("N/A", "-")}
+        values["type_k"] = cache[1]
+    return {key: value for key, value in values.items() if value and value not in ("N/A", "-")}
 
 
 def number_note(row: Row, *keys: str) -> int | None:

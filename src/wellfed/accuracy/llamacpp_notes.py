@@ -41,9 +41,9 @@ def back_end(row: Row) -> BackEnd | None:
     """
     texts = (row.text("notes"), row.text("engine_version"), row.text("ngl_or_offload"), row.text("source"))
     for text in texts:
-        for known, words in _BACK_ENDS:
+        for chosen, words in _BACK_ENDS:
             if re.search(words, text, re.IGNORECASE):
-                return known
+                return chosen
     return None
 
 
@@ -52,12 +52,12 @@ def timed(row: Row) -> Timed:
     prompt_cell, output_cell = row.text("prompt_len"), row.text("gen_len")
     depth = max((int(text) for text in re.findall(r"depth (\d+)", f"{prompt_cell} {output_cell}")), default=0)
     output = _first_number(output_cell)
-    whole = over_the_request(row)
+    whole_request = over_the_request(row)
     if prompt_cell.startswith("depth"):
         return Timed(0, max(1, output or _ANSWER), depth)
     if prompt_cell.startswith("short"):
-        return Timed(SHORT_PROMPT, output or _SHORT_ANSWER, depth, whole)
-    return Timed(_first_number(prompt_cell) or 0, max(1, output or 0), depth, whole)
+        return Timed(SHORT_PROMPT, output or _SHORT_ANSWER, depth, whole_request)
+    return Timed(_first_number(prompt_cell) or 0, max(1, output or 0), depth, whole_request)
 
 
 def over_the_request(row: Row) -> bool:
@@ -65,19 +65,19 @@ def over_the_request(row: Row) -> bool:
     return bool(re.search(r"whole request|incl(?:uding|\.)? (?:the )?prompt", row.text("notes")))
 
 
-def answers_rate(found: Estimate, output: int) -> Quantity:
+def answers_rate(estimate: Estimate, output: int) -> Quantity:
     """Tokens of the answer over the whole time, its prompt's included."""
-    ttft, tpot = found.ttft_s, found.tpot_s
+    ttft, tpot = estimate.ttft_s, estimate.tpot_s
     value, low, high = (
-        output / (first + output * each)
-        for first, each in ((ttft.value, tpot.value), (ttft.high, tpot.high), (ttft.low, tpot.low))
+        output / (first_s + output * each_s)
+        for first_s, each_s in ((ttft.value, tpot.value), (ttft.high, tpot.high), (ttft.low, tpot.low))
     )
     return Quantity(value, low, high)
 
 
 def _first_number(cell: str) -> int | None:
-    found = re.match(r"\s*(\d+)", cell)
-    return int(found[1]) if found else None
+    match = re.match(r"\s*(\d+)", cell)
+    return int(match[1]) if match else None
 
 
 def build(row: Row) -> str:
@@ -88,10 +88,10 @@ def build(row: Row) -> str:
 
 def flash_attention(row: Row, old: bool) -> bool:
     """As told; untold, builds of today turn it on by themselves and old ones do not."""
-    told = note(row, "fa").lower()
-    if told in ("0", "off"):
+    fa_note = note(row, "fa").lower()
+    if fa_note in ("0", "off"):
         return False
-    return not old or told in ("1", "on") or bool(re.search(r"\bFA\b|flash", row.text("notes")))
+    return not old or fa_note in ("1", "on") or bool(re.search(r"\bFA\b|flash", row.text("notes")))
 
 
 def cache_type(row: Row) -> str:
@@ -126,11 +126,11 @@ def split_by_rows(row: Row) -> bool:
 
 def power_limit_w(row: Row) -> float | None:
     """A board held below, or told to be at, so many watts."""
-    found = re.search(r"power limit (\d+) W|\b(\d{3}) W(?: limit)?\b", row.text("notes"))
-    return float(found[1] or found[2]) if found else None
+    match = re.search(r"power limit (\d+) W|\b(\d{3}) W(?: limit)?\b", row.text("notes"))
+    return float(match[1] or match[2]) if match else None
 
 
 def told_link(row: Row) -> PcieLink | None:
     """`PCIe 4.0 x8`, `PCIe x1 riser` in the column of links; None where it tells none."""
-    found = re.search(r"PCIe\s*(?:(\d)(?:\.0)?)?\s*x(\d{1,2})", row.text("interconnect"), re.IGNORECASE)
-    return PcieLink(int(found[1] or 3), int(found[2])) if found else None
+    match = re.search(r"PCIe\s*(?:(\d)(?:\.0)?)?\s*x(\d{1,2})", row.text("interconnect"), re.IGNORECASE)
+    return PcieLink(int(match[1] or 3), int(match[2])) if match else None

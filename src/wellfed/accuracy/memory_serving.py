@@ -36,10 +36,10 @@ def serving_outcome(row: Row, engine: Engine) -> Outcome:
     item, value = row.text("item"), row.number("value")
     cls = f"memory {item}, serving"
     try:
-        named = setting.named_model(row)
+        resolved = setting.named_model(row)
     except UnknownName as error:
         return Skipped(row.index, cls, item, error.message, unresolved=True)
-    if named is None:
+    if resolved is None:
         return Skipped(row.index, cls, item, sentence("memory-serving.row-names-model", "the row names no model"))
     if value is None and item != "oom":
         return Skipped(row.index, cls, item, sentence("memory-serving.no-value", "no value"))
@@ -53,7 +53,7 @@ def serving_outcome(row: Row, engine: Engine) -> Outcome:
             ),
         )
     try:
-        predicted = _predicted(row, engine, named)
+        predicted = _predicted(row, engine, resolved)
     except WellfedError as error:
         return Skipped(row.index, cls, item, error.message)
     if isinstance(predicted, str):
@@ -69,11 +69,11 @@ def serving_outcome(row: Row, engine: Engine) -> Outcome:
     return Case(row.index, cls, item, measured, row.text("source").partition(" (")[0], predict, request)
 
 
-def _predicted(row: Row, engine: Engine, named: ResolvedModel) -> tuple[float, Request] | str:
-    item, request = row.text("item"), _request(row, engine, named)
+def _predicted(row: Row, engine: Engine, resolved: ResolvedModel) -> tuple[float, Request] | str:
+    item, request = row.text("item"), _request(row, engine, resolved)
     if item == "weights_host":
-        found = memory(request).devices[-1]
-        return sum(term.bytes for term in found.terms if term.name == "weights") / _unit(row), request
+        device = memory(request).devices[-1]
+        return sum(term.bytes for term in device.terms if term.name == "weights") / _unit(row), request
     if item in _TERMS:
         gpu = memory(request).devices[0]
         return sum(term.bytes for term in gpu.terms if term.name == _TERMS[item]) / _unit(row), request
@@ -87,22 +87,22 @@ def _unit(row: Row) -> float:
 
 
 def _kv(row: Row, request: Request) -> tuple[float, Request] | str:
-    found = cache_bytes(request)
+    kv_bytes = cache_bytes(request)
     return (
-        (max(0.0, found) / _unit(row), request)
-        if found is not None
+        (max(0.0, kv_bytes) / _unit(row), request)
+        if kv_bytes is not None
         else sentence("memory-serving.gpu-size-unknown", "the GPU's size is unknown")
     )
 
 
 def _tokens(row: Row, request: Request) -> tuple[float, Request] | str:
     """From the cache's bytes where the row tells them, else from the whole budget."""
-    told = _POOL.search(row.text("notes"))
-    pool = sum(float(number) for number in told.groups() if number) * GIB if told else None
-    found = cache_tokens(request, pool)
+    pool_note = _POOL.search(row.text("notes"))
+    pool = sum(float(number) for number in pool_note.groups() if number) * GIB if pool_note else None
+    tokens = cache_tokens(request, pool)
     return (
-        (found, request)
-        if found is not None
+        (tokens, request)
+        if tokens is not None
         else sentence("memory-serving.gpu-size-unknown", "the GPU's size is unknown")
     )
 
@@ -119,12 +119,12 @@ _BUDGETS: dict[str, Callable[[Row, Request], tuple[float, Request] | str]] = {
 }
 
 
-def _request(row: Row, engine: Engine, named: ResolvedModel) -> Request:
+def _request(row: Row, engine: Engine, resolved: ResolvedModel) -> Request:
     ranks = int(row.number("tp") or 1)
     machine = setting.machine_with(setting.machine(row, 1), ranks)
-    kind = named.quantisation or quantisation(named.model.native_quantisation)
+    kind = resolved.quantisation or quantisation(resolved.model.native_quantisation)
     stated = re.search(r"max-model-len (\d+)", row.text("model"))
-    context = int(stated[1]) if stated else int(row.number("ctx") or min(named.model.context_limit, 32768))
+    context = int(stated[1]) if stated else int(row.number("ctx") or min(resolved.model.context_limit, 32768))
     layout = Layout(
         engine,
         kind.id,
@@ -134,26 +134,26 @@ def _request(row: Row, engine: Engine, named: ResolvedModel) -> Request:
         options=_options(row, engine),
     )
     workload = Workload("row", prompt_tokens=0, output_tokens=0, context_tokens=context)
-    return Request(machine, named.model, weights_of(named.model, replace(kind)), layout, workload)
+    return Request(machine, resolved.model, weights_of(resolved.model, replace(kind)), layout, workload)
 
 
 def _options(row: Row, engine: Engine) -> tuple[tuple[str, str], ...]:
     """Budgets as stated; the version decides defaults and what the profile run does."""
     text = f"{row.text('gpu')} {row.text('notes')}"
     fraction, share, offload = _FRACTION.search(text), _UTILISATION.search(text), re.search(r"offload_gb=(\d+)", text)
-    found = [("graphs_in_budget", "0")]
+    options = [("graphs_in_budget", "0")]
     if engine is Engine.SGLANG:
-        found += [("mem_fraction_static", fraction[1])] if fraction else []
+        options += [("mem_fraction_static", fraction[1])] if fraction else []
     else:
-        found.append(("gpu_memory_utilization", share[1] if share else "0.9"))
+        options.append(("gpu_memory_utilization", share[1] if share else "0.9"))
     if offload:
-        found.append(("cpu_offload_gb", offload[1]))
+        options.append(("cpu_offload_gb", offload[1]))
     version = _version(row)
     if version is not None and version < _FIRST_V1:
-        found += [("max_num_seqs", "256"), ("batch_tokens", "2048"), ("sampler_bytes", "4"), ("nccl_gib", "0.1")]
+        options += [("max_num_seqs", "256"), ("batch_tokens", "2048"), ("sampler_bytes", "4"), ("nccl_gib", "0.1")]
     elif version is not None and version <= _LAST_UNSORTED:
-        found.append(("sampler_bytes", "17"))
-    return tuple(found)
+        options.append(("sampler_bytes", "17"))
+    return tuple(options)
 
 
 def _version(row: Row) -> tuple[int, int, int] | None:

@@ -40,7 +40,7 @@ class Where:
 def facts(row: Row) -> Mapping[str, str]:
     """The notes' key=value pairs: msize, mtype, nlay, mla, amb, ctk ..."""
     pairs = (part.partition("=") for part in row.text("notes").split("; "))
-    return {key.strip(): value.strip() for key, found, value in pairs if found}
+    return {key.strip(): value.strip() for key, separator, value in pairs if separator}
 
 
 def named_model(row: Row) -> ResolvedModel | None:
@@ -79,9 +79,9 @@ def model_of_cache(row: Row, bytes_per_token: float) -> ResolvedModel | None:
 
 def engine_of(row: Row) -> Engine | None:
     """The engine that wrote the log; threads of ik_llama.cpp also hold logs of llama.cpp, which print no size."""
-    name, known = row.text("engine").lower(), facts(row)
+    name, cell_facts = row.text("engine").lower(), facts(row)
     if name == "ik_llama.cpp":
-        mainline = "mtype" in known and "msize" not in known
+        mainline = "mtype" in cell_facts and "msize" not in cell_facts
         return Engine.LLAMA_CPP if mainline or "CPU_Mapped" in row.text("gpu") else Engine.IK_LLAMA_CPP
     return next((engine for engine in Engine if engine.value == name), None)
 
@@ -112,10 +112,10 @@ def gpus_of(row: Row) -> tuple[GpuSpec, ...]:
     bare = re.sub(r"\(.*?\)|\?|\b(mem-fraction|util)\s*[0-9.]+", " ", text) if "[" not in text else text
     stated = re.search(r"\[(\d+) dev:", text)
     try:
-        found = tuple(spec for count, spec in gpu_list(bare) for _ in range(count))
+        specs = tuple(spec for count, spec in gpu_list(bare) for _ in range(count))
     except UnknownName:
         return ()
-    return found[: int(stated[1])] if stated else found
+    return specs[: int(stated[1])] if stated else specs
 
 
 def _named(name: str) -> tuple[GpuSpec, ...]:

@@ -97,11 +97,11 @@ def resolve(
     """
     hints = _hints(text, params, notes, kv_bytes_per_token)
     try:
-        found, assumptions = _model(_base_name(text), hints)
+        model, assumptions = _model(_base_name(text), hints)
     except UnknownName:
-        found, assumptions = _strictly(text, None if _count(params or "") is None else hints)
-    chosen, more = _quantisation(found, text, quant, hints)
-    return ResolvedModel(found, chosen, (*assumptions, *more))
+        model, assumptions = _strictly(text, None if _count(params or "") is None else hints)
+    chosen, more = _quantisation(model, text, quant, hints)
+    return ResolvedModel(model, chosen, (*assumptions, *more))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +174,13 @@ def _names() -> Mapping[str, str]:
 
 
 def _model(text: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
-    known = _names()
+    names = _names()
     sizes = ("", f" {hints.parameters / 1e9:g}B") if hints.parameters else ("",)
     for size in sizes:
-        exact = known.get(key(text + size))
+        exact = names.get(key(text + size))
         if exact is not None and _plausible(exact, hints):
             return by_id(exact), ()
-    hits = [(length, known[span]) for length, span in _spans(_words(text)) if span in known and length >= _TOO_SHORT]
+    hits = [(length, names[span]) for length, span in _spans(_words(text)) if span in names and length >= _TOO_SHORT]
     hits.sort(key=lambda hit: -hit[0])
     for _, identity in hits:
         if _plausible(identity, hints):
@@ -209,23 +209,23 @@ def _strictly(text: str, stated: _Hints | None) -> tuple[Model, tuple[Assumption
     A size in the name itself may be no count: Llama-4-Scout-17B-16E has 109 billion parameters. Raises UnknownName.
     """
     try:
-        found = strictly_read(text)
+        identity_read = strictly_read(text)
     except Unsupported:
         raise unknown(text) from None
     if (
-        found.model is None
-        or _lacks_size(text, found.entry.id)
-        or (stated is not None and not _plausible(found.entry.id, stated))
+        identity_read.model is None
+        or _lacks_size(text, identity_read.entry.id)
+        or (stated is not None and not _plausible(identity_read.entry.id, stated))
     ):
         raise unknown(text)
-    return found.model, found.assumptions
+    return identity_read.model, identity_read.assumptions
 
 
 def _lacks_size(text: str, identity: str) -> bool:
     """Whether the model's own name tells a size and `text` none: a log's "LLaMA v2" may be any of that family."""
-    own = parse(identity).distinguishing
-    told = _count(text) is not None or any(map(is_size, parse(text).distinguishing))
-    return any(map(is_size, own)) and not told
+    own_words = parse(identity).distinguishing
+    tells_size = _count(text) is not None or any(map(is_size, parse(text).distinguishing))
+    return any(map(is_size, own_words)) and not tells_size
 
 
 def _plausible(identity: str, hints: _Hints) -> bool:
@@ -239,16 +239,18 @@ def _plausible(identity: str, hints: _Hints) -> bool:
 def _of_size(text: str, identity: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
     """A brother of `identity` with the right number of parameters: 'DeepSeek-R1-Distill-8B', 'llama ?B' of 3.99 B."""
     family = by_id(identity).family
-    brothers = [one for one in map(by_id, model_ids()) if one.family == family and _distance(one, hints) < 0.085]
+    brothers = [
+        model for model in map(by_id, model_ids()) if model.family == family and _distance(model, hints) < 0.085
+    ]
     if not brothers:
         return _by_facts(text, hints)
     words = set(_words(text))
-    best = max(brothers, key=lambda one: (len(words & set(_words(one.name))), -_distance(one, hints)))
+    best = max(brothers, key=lambda model: (len(words & set(_words(model.name))), -_distance(model, hints)))
     return best, (Assumption(f"{text} is {best.name}", "nearest in size among its family"),)
 
 
-def _distance(one: Model, hints: _Hints) -> float:
-    counted = _parameters(one.id)
+def _distance(model: Model, hints: _Hints) -> float:
+    counted = _parameters(model.id)
     return abs(counted / (hints.parameters or counted) - 1)
 
 
@@ -272,15 +274,15 @@ def _by_facts(text: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
     """By layers, cache and parameters alone; only where they leave one shape."""
     bare = _BARE_SIZE.match(text)
     if bare and bare[1] in _BARE:
-        found = by_id(_BARE[bare[1]])
-        return found, (Assumption(f"a {bare[1]}B model is {found.name}", "no family is named"),)
+        catalogued = by_id(_BARE[bare[1]])
+        return catalogued, (Assumption(f"a {bare[1]}B model is {catalogued.name}", "no family is named"),)
     bench = _BENCH.match(text)
     kinds = {kind for word in _words(text) for kind in _ARCHITECTURES.get(word, ())}
     facts = (hints.layers, hints.kv_bytes_per_token, hints.parameters if kinds and bench else None)
     if all(fact is None for fact in facts):
         raise unknown(text)
-    fitting = [by_id(one) for one in model_ids() if _fits(one, kinds, hints)]
-    shapes = {(one.layers, one.vocabulary if hints.parameters else 0) for one in fitting}
+    fitting = [by_id(identity) for identity in model_ids() if _fits(identity, kinds, hints)]
+    shapes = {(model.layers, model.vocabulary if hints.parameters else 0) for model in fitting}
     if not fitting or (len(shapes) > 1 and hints.parameters is None):
         raise unknown(text)
     # of equals the family's own model, not one that was made from it: its id is the shortest
@@ -296,12 +298,12 @@ def _kinship(model: Model) -> tuple[bool, bool, int]:
 def _fits(identity: str, kinds: set[str], hints: _Hints) -> bool:
     if kinds and architecture(identity) not in kinds:
         return False
-    one = by_id(identity)
-    if hints.layers is not None and len(one.layers) != hints.layers:
+    model = by_id(identity)
+    if hints.layers is not None and len(model.layers) != hints.layers:
         return False
-    if hints.parameters is not None and _distance(one, hints) > 0.02:
+    if hints.parameters is not None and _distance(model, hints) > 0.02:
         return False
-    per_token = 2 * (one.cache_elements(1024) - one.cache_elements(512)) / 512
+    per_token = 2 * (model.cache_elements(1024) - model.cache_elements(512)) / 512
     return hints.kv_bytes_per_token is None or abs(per_token / hints.kv_bytes_per_token - 1) < 0.005
 
 
@@ -309,22 +311,22 @@ _UNSTATED = {"", "unset", "unknown", "unknown, may not work", "n/a", "-"}
 
 
 def _quantisation(
-    found: Model, text: str, stated: str | None, hints: _Hints
+    model: Model, text: str, stated: str | None, hints: _Hints
 ) -> tuple[Quantisation | None, tuple[Assumption, ...]]:
-    said = None if stated is None or stated.strip().lower() in _UNSTATED else stated
-    written = said or _in_text(text) or _in_text(hints.section)
+    stated_quant = None if stated is None or stated.strip().lower() in _UNSTATED else stated
+    written = stated_quant or _in_text(text) or _in_text(hints.section)
     if written is None:
         if hints.file_bytes is None:
             return None, ()
-        chosen = sized_gguf(found.parameters, hints.file_bytes)
+        chosen = sized_gguf(model.parameters, hints.file_bytes)
         return chosen, (Assumption(f"quantised like {chosen.recipe}", "only the file's size is known"),)
     try:
         chosen = quantisation(written)
     except UnknownName:
         if hints.file_bytes is None:
             raise
-        chosen = sized_gguf(found.parameters, hints.file_bytes)
-    return adapted(found, written, chosen, hints.file_bytes)
+        chosen = sized_gguf(model.parameters, hints.file_bytes)
+    return adapted(model, written, chosen, hints.file_bytes)
 
 
 def _in_text(text: str) -> str | None:

@@ -63,7 +63,7 @@ class FitReport:
 
     @property
     def rows(self) -> int:
-        """All of them."""
+        """Rows that tell whether a model fitted."""
         return self.fits_right + self.fits_wrong + self.oom_right + self.oom_wrong
 
     @property
@@ -102,13 +102,13 @@ def interpret(rows: Iterable[Row], interpreters: Sequence[Interpreter]) -> list[
 def _interpret_row(row: Row, interpreters: Sequence[Interpreter]) -> tuple[Outcome, ...]:
     for interpreter in interpreters:
         try:
-            found = interpreter(row)
+            interpretation = interpreter(row)
         except WellfedError as error:
             return (Skipped(row.index, "", "", error.message, unresolved=True),)
         except Exception as error:  # noqa: BLE001 - one strange row must not cost the report of all others
             return (Skipped(row.index, "", "", f"{INTERNAL}: {type(error).__name__}: {error}", unresolved=True),)
-        if found is not None:
-            return found
+        if interpretation is not None:
+            return interpretation
     return (
         Skipped(
             row.index,
@@ -153,63 +153,63 @@ def _score(outcome: Outcome, calibration: Calibration) -> Scored | Skipped:
 
 def summed_up(table: str, rows: int, scored: Sequence[Scored], skipped: Sequence[Skipped]) -> Report:
     """The report of already scored rows."""
-    speeds = [one for one in scored if one.case.metric != "oom"]
-    names = sorted({one.case.cls for one in speeds})
-    classes = tuple(_class_report(name, [one for one in speeds if one.case.cls == name]) for name in names)
+    speeds = [row for row in scored if row.case.metric != "oom"]
+    names = sorted({row.case.cls for row in speeds})
+    classes = tuple(_class_report(name, [row for row in speeds if row.case.cls == name]) for name in names)
     reasons: dict[str, int] = {}
     for skip in skipped:
         reasons[skip.reason] = reasons.get(skip.reason, 0) + 1
-    fits = [one for one in scored if one.case.metric == "oom"]
+    fits = [row for row in scored if row.case.metric == "oom"]
     return Report(table, rows, tuple(scored), tuple(skipped), classes, _fit_report(fits) if fits else None, reasons)
 
 
 def _class_report(name: str, all_rows: Sequence[Scored]) -> ClassReport:
-    rows = [one for one in all_rows if not one.case.outlier] or list(all_rows)
-    errors = sorted(abs(one.error) for one in rows)
+    rows = [row for row in all_rows if not row.case.outlier] or list(all_rows)
+    errors = sorted(abs(row.error) for row in rows)
     return ClassReport(
         cls=name,
         rows=len(rows),
         mape=fmean(errors),
         median_ape=median(errors),
         p90_ape=errors[min(len(errors) - 1, math.ceil(0.9 * len(errors)) - 1)],
-        median_ratio=median(one.error for one in rows) + 1,
-        coverage=fmean(one.covered for one in rows),
+        median_ratio=median(row.error for row in rows) + 1,
+        coverage=fmean(row.covered for row in rows),
         outliers=len(all_rows) - len(rows),
     )
 
 
 def _fit_report(rows: Sequence[Scored]) -> FitReport:
     def count(measured: float, predicted: float) -> int:
-        return sum(1 for one in rows if one.case.measured == measured and one.predicted.value == predicted)
+        return sum(1 for row in rows if row.case.measured == measured and row.predicted.value == predicted)
 
     return FitReport(count(0, 0), count(0, 1), count(1, 1), count(1, 0))
 
 
-def to_json(found: Report) -> dict[str, Any]:
+def to_json(summary: Report) -> dict[str, Any]:
     """The report with one entry per row, for `--json`."""
     return {
         "schema": SCHEMA,
-        "table": found.table,
-        "table_rows": found.table_rows,
-        "resolved": found.resolved,
-        "classes": [_class_json(one) for one in found.classes],
-        "fit": None if found.fit is None else _fit_json(found.fit),
-        "rows": [_scored_json(one) for one in found.scored] + [_skipped_json(one) for one in found.skipped],
+        "table": summary.table,
+        "table_rows": summary.table_rows,
+        "resolved": summary.resolved,
+        "classes": [_class_json(class_report) for class_report in summary.classes],
+        "fit": None if summary.fit is None else _fit_json(summary.fit),
+        "rows": [_scored_json(row) for row in summary.scored] + [_skipped_json(row) for row in summary.skipped],
     }
 
 
-def _class_json(one: ClassReport) -> dict[str, Any]:
+def _class_json(class_report: ClassReport) -> dict[str, Any]:
     names = ("rows", "mape", "median_ape", "p90_ape", "median_ratio", "coverage", "outliers")
-    return {"class": one.cls, **{name: getattr(one, name) for name in names}}
+    return {"class": class_report.cls, **{name: getattr(class_report, name) for name in names}}
 
 
-def _fit_json(one: FitReport) -> dict[str, Any]:
+def _fit_json(fit_report: FitReport) -> dict[str, Any]:
     names = ("fits_right", "fits_wrong", "oom_right", "oom_wrong", "right")
-    return {name: getattr(one, name) for name in names}
+    return {name: getattr(fit_report, name) for name in names}
 
 
-def _scored_json(one: Scored) -> dict[str, Any]:
-    case, predicted = one.case, one.predicted
+def _scored_json(scored: Scored) -> dict[str, Any]:
+    case, predicted = scored.case, scored.predicted
     entry = {
         "row": case.row,
         "class": case.cls,
@@ -222,5 +222,5 @@ def _scored_json(one: Scored) -> dict[str, Any]:
     return entry | ({"outlier": case.outlier} if case.outlier else {})
 
 
-def _skipped_json(one: Skipped) -> dict[str, Any]:
-    return {"row": one.row, "class": one.cls, "metric": one.metric, "skipped": one.reason}
+def _skipped_json(skipped: Skipped) -> dict[str, Any]:
+    return {"row": skipped.row, "class": skipped.cls, "metric": skipped.metric, "skipped": skipped.reason}

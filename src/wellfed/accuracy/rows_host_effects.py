@@ -142,26 +142,26 @@ def _pair(row: Row, effect: str) -> tuple[Callable[[Calibration], Quantity], Req
     if effect in ("cpu_bandwidth", "bw_yield"):
         if "theoretical" not in row.text("condition_a"):
             raise _Unsaid(sentence("rows-host-effects.share-theoretical", "not a share of the theoretical bandwidth"))
-        said = read(f"{row.text('condition_a')} {row.text('notes')}", Condition())
-        return (lambda calibration: _wide(_reached(said, calibration), _SHARES)), None
-    one, other = _requests(row)
-    if one == other:
+        condition = read(f"{row.text('condition_a')} {row.text('notes')}", Condition())
+        return (lambda calibration: _wide(_reached(condition, calibration), _SHARES)), None
+    first, second = _requests(row)
+    if first == second:
         raise _Unsaid(
             sentence("rows-host-effects.two-sides-differ", "the two sides differ in what a layout does not say")
         )
 
     def predict(calibration: Calibration) -> Quantity:
-        before, after = (_rate(estimate(request, calibration), unit) for request in (one, other))
+        before, after = (_rate(estimate(request, calibration), unit) for request in (first, second))
         return _wide(after.value / before.value, 0.2)
 
-    return predict, other
+    return predict, second
 
 
-def _reached(said: Condition, calibration: Calibration) -> float:
+def _reached(condition: Condition, calibration: Calibration) -> float:
     """The share of a socket's theoretical bandwidth that its cores draw; the general one where no CPU is told."""
-    if said.cpu is None:
+    if condition.cpu is None:
         return calibration.value("cpu", "bandwidth_fraction")
-    machine = _machine(replace(said, sockets=1))
+    machine = _machine(replace(condition, sockets=1))
     layout = Layout(Engine.LLAMA_CPP, "q8_0", gpus=0, offload=CPU_ONLY)
     theoretical = machine.sockets[0].memory_bandwidth_bytes_per_s or 1.0
     return cpu_bandwidth(machine, layout, calibration)[0] / theoretical
@@ -171,16 +171,16 @@ def _wide(value: float, sigma: float) -> Quantity:
     return Quantity.lognormal(value, sigma)
 
 
-def _rate(found: Estimate, unit: str) -> Quantity:
+def _rate(estimated: Estimate, unit: str) -> Quantity:
     """The rate that the unit speaks of; times are turned into rates of the same direction as measured."""
     words = unit.lower()
     if "prefill" in words or "gflop" in words:
-        return found.prefill_tok_s
+        return estimated.prefill_tok_s
     if "tpot" in words and "ms" in words.partition(";")[0]:
-        return found.tpot_s
+        return estimated.tpot_s
     if "ttft" in words.partition(";")[0]:
-        return found.ttft_s
-    return found.total_tok_s if re.search(r"total|throughput|concurrent", words) else found.decode_tok_s
+        return estimated.ttft_s
+    return estimated.total_tok_s if re.search(r"total|throughput|concurrent", words) else estimated.decode_tok_s
 
 
 def _requests(row: Row) -> tuple[Request, Request]:
@@ -232,9 +232,9 @@ def _sayable(effect: str, unit: str, text: str, first: Condition, second: Condit
         raise _Unsaid(sentence("rows-host-effects.memory-drivers-page", "memory that drivers page out is not modelled"))
 
 
-def _engine(said: Condition) -> Engine:
+def _engine(condition: Condition) -> Engine:
     """As told; several GPUs are served by vLLM, one by llama.cpp, where it is not."""
-    return said.engine or (Engine.VLLM if (said.gpus or 1) > 1 else Engine.LLAMA_CPP)
+    return condition.engine or (Engine.VLLM if (condition.gpus or 1) > 1 else Engine.LLAMA_CPP)
 
 
 def _unknown(first: Condition, second: Condition) -> str:
@@ -249,84 +249,89 @@ def _filled(first: Condition, second: Condition) -> Condition:
     return replace(first, **missing)
 
 
-def _request(said: Condition, effect: str) -> Request:
-    said = _usual(said, effect)
-    if said.cpu is None and said.gpu is None:
+def _request(condition: Condition, effect: str) -> Request:
+    condition = _usual(condition, effect)
+    if condition.cpu is None and condition.gpu is None:
         raise _Unsaid(sentence("rows-host-effects.neither-cpu-nor", "neither CPU nor GPU is told"))
-    engine = _engine(said)
-    model = said.model or named(_USUAL_MODEL)
-    kind = said.quantisation or quantisation(_USUAL_QUANT if engine in _LOCAL else "fp8")
-    machine, gpus = _machine(said), said.gpus if said.gpu else 0
+    engine = _engine(condition)
+    model = condition.model or named(_USUAL_MODEL)
+    kind = condition.quantisation or quantisation(_USUAL_QUANT if engine in _LOCAL else "fp8")
+    machine, gpus = _machine(condition), condition.gpus if condition.gpu else 0
     if engine not in _LOCAL and not gpus:
         raise _Unsaid(sentence("rows-host-effects.serving-engine-cpus", "a serving engine on CPUs"))
     layout = Layout(
         engine,
         kind.id,
         gpus=gpus or 0,
-        tensor_parallel=(gpus or 1) if engine not in _LOCAL or said.by_rows else 1,
-        offload=_offload(said, effect, model.is_moe, engine),
-        numa=said.numa or (NumaPolicy.INTERLEAVE if (said.sockets or 1) > 1 else NumaPolicy.ONE_SOCKET),
-        threads=said.threads,
-        ubatch_tokens=said.ubatch or (4096 if effect == "pcie_width_prefill" else 512),
-        max_sequences=max(said.users or 1, 1 if engine in _LOCAL else 64),
-        cuda_graphs=said.graphs is not False,
-        huge_pages=bool(said.huge_pages),
+        tensor_parallel=(gpus or 1) if engine not in _LOCAL or condition.by_rows else 1,
+        offload=_offload(condition, effect, model.is_moe, engine),
+        numa=condition.numa or (NumaPolicy.INTERLEAVE if (condition.sockets or 1) > 1 else NumaPolicy.ONE_SOCKET),
+        threads=condition.threads,
+        ubatch_tokens=condition.ubatch or (4096 if effect == "pcie_width_prefill" else 512),
+        max_sequences=max(condition.users or 1, 1 if engine in _LOCAL else 64),
+        cuda_graphs=condition.graphs is not False,
+        huge_pages=bool(condition.huge_pages),
         options=(("gpu_memory_utilization", "0.95"),) if engine not in _LOCAL else (),
     )
     prompt = max(1024, layout.ubatch_tokens)
-    load = Workload("pair", said.users or 1, prompt, 256)
+    load = Workload("pair", condition.users or 1, prompt, 256)
     experts = sum(isinstance(layer.ffn, MoeFfn) for layer in model.layers)
     if layout.offload.cpu_expert_layers and layout.offload.cpu_expert_layers > experts:
         layout = replace(layout, offload=Offload(cpu_expert_layers=experts))
     return Request(machine, model, weights(model, kind), layout, load)
 
 
-def _usual(said: Condition, effect: str) -> Condition:
+def _usual(condition: Condition, effect: str) -> Condition:
     """A usual machine where a pair names none: experts in RAM need a CPU and a card, links a card."""
-    if effect in ("n_cpu_moe", "pcie_width_prefill", "ubatch_vs_pcie") and said.engine is not Engine.VLLM:
-        card = said.gpu or gpu_spec("rtx 5060 ti 16gb" if effect == "n_cpu_moe" else "rtx 3090")
-        return replace(said, gpu=card, gpus=1, cpu=said.cpu or cpu_spec("ryzen 9 7950x"))
-    if effect in ("thread_count", "numa_threads") and said.cpu is None and said.gpu is None:
-        return replace(said, cpu=cpu_spec("epyc 9654"))
-    return said
+    if effect in ("n_cpu_moe", "pcie_width_prefill", "ubatch_vs_pcie") and condition.engine is not Engine.VLLM:
+        card = condition.gpu or gpu_spec("rtx 5060 ti 16gb" if effect == "n_cpu_moe" else "rtx 3090")
+        return replace(condition, gpu=card, gpus=1, cpu=condition.cpu or cpu_spec("ryzen 9 7950x"))
+    if effect in ("thread_count", "numa_threads") and condition.cpu is None and condition.gpu is None:
+        return replace(condition, cpu=cpu_spec("epyc 9654"))
+    return condition
 
 
-def _offload(said: Condition, effect: str, moe: bool, engine: Engine) -> Offload:
-    if said.gpu is None:
+def _offload(condition: Condition, effect: str, moe: bool, engine: Engine) -> Offload:
+    if condition.gpu is None:
         return CPU_ONLY
-    if said.experts_on_cpu is not None:
-        return Offload(cpu_expert_layers=said.experts_on_cpu)
+    if condition.experts_on_cpu is not None:
+        return Offload(cpu_expert_layers=condition.experts_on_cpu)
     streamed = effect in ("ubatch_vs_pcie", "pcie_width_prefill", "pcie_prefill_cap")
-    hybrid = engine in _LOCAL and moe and (said.cpu is not None or streamed)
+    hybrid = engine in _LOCAL and moe and (condition.cpu is not None or streamed)
     feeds = effect.startswith(("cpu_feed", "power_cap", "cuda_graph")) and engine is not Engine.KTRANSFORMERS
     return EXPERTS_ON_CPU if hybrid and not feeds else ALL_GPU
 
 
-def _machine(said: Condition) -> Machine:
-    sockets = tuple(_socket(index, said) for index in range(said.sockets or 1)) if said.cpu else ()
-    count = said.gpus or 1
+def _machine(condition: Condition) -> Machine:
+    sockets = tuple(_socket(index, condition) for index in range(condition.sockets or 1)) if condition.cpu else ()
+    count = condition.gpus or 1
     gpus = (
-        tuple(Gpu(index, said.gpu, said.gpu.name, link=said.link, power_limit_w=said.watts) for index in range(count))
-        if said.gpu
+        tuple(
+            Gpu(index, condition.gpu, condition.gpu.name, link=condition.link, power_limit_w=condition.watts)
+            for index in range(count)
+        )
+        if condition.gpu
         else ()
     )
     links = tuple(
-        GpuLink(index, index + 1, "nvlink", said.gpu.link_bytes_per_s or 56e9)
+        GpuLink(index, index + 1, "nvlink", condition.gpu.link_bytes_per_s or 56e9)
         for index in range(0, count - 1, 2)
-        if said.nvlink and said.gpu
+        if condition.nvlink and condition.gpu
     )
-    peers = tuple(PeerAccess(index, index + 1, said.peers) for index in range(count - 1) if said.peers is not None)
+    peers = tuple(
+        PeerAccess(index, index + 1, condition.peers) for index in range(count - 1) if condition.peers is not None
+    )
     return Machine("pair", Origin.PARTS, sockets, gpus=gpus, gpu_links=links, peers=peers)
 
 
-def _socket(index: int, said: Condition) -> Socket:
-    cpu: CpuSpec | None = said.cpu
+def _socket(index: int, condition: Condition) -> Socket:
+    cpu: CpuSpec | None = condition.cpu
     if cpu is None:
         return Socket(index)
-    ram = said.ram
+    ram = condition.ram
     channels = min(cpu.memory_channels, ram.channels or cpu.memory_channels) if ram else cpu.memory_channels
     if ram and ram.modules:
-        channels = max(1, min(cpu.memory_channels, ram.modules // (said.sockets or 1)))
+        channels = max(1, min(cpu.memory_channels, ram.modules // (condition.sockets or 1)))
     return Socket(
         index, cpu, cores=cpu.cores, channels=channels, mt_s=(ram.mt_s if ram else None) or cpu.memory_mt_s[0]
     )

@@ -72,16 +72,16 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
     if engine is None or not _mine(row, engine):
         return None
     measured = [(metric, row.number(metric)) for metric in _METRICS]
-    known = [(metric, value) for metric, value in measured if value]
+    outcomes = [(metric, value) for metric, value in measured if value]
     if row.text("oom") == "1":
         return (_outcome(row, engine, "oom", 1.0),)
-    if not known:
+    if not outcomes:
         return (
             Skipped(
                 row.index, "hybrid", "", sentence("rows-hybrid.no-speed-wellfed", "no speed that wellfed predicts")
             ),
         )
-    return tuple(_outcome(row, engine, metric, value) for metric, value in known)
+    return tuple(_outcome(row, engine, metric, value) for metric, value in outcomes)
 
 
 def _mine(row: Row, engine: Engine) -> bool:
@@ -141,17 +141,17 @@ def group_of(row: Row) -> str:
 
 def _predictor(row: Row, request: Request, metric: str) -> Callable[[Calibration], Quantity]:
     total = concurrency(row) > 1 and bool(re.search(r"batched-bench|aggregate", row.text("notes")))
-    whole = metric == "decode_tok_s" and over_the_request(row)
+    whole_request = metric == "decode_tok_s" and over_the_request(row)
 
     def predict(calibration: Calibration) -> Quantity:
-        found: Estimate = estimate(request, calibration)
+        estimated: Estimate = estimate(request, calibration)
         if metric == "oom":
-            return Quantity.exact(0.0 if found.memory.fits else 1.0)
+            return Quantity.exact(0.0 if estimated.memory.fits else 1.0)
         if metric == "prefill_tok_s":
-            return found.prefill_tok_s
-        if whole:
-            return answers_rate(found, request.workload.output_tokens)
-        return found.total_tok_s if total else found.decode_tok_s
+            return estimated.prefill_tok_s
+        if whole_request:
+            return answers_rate(estimated, request.workload.output_tokens)
+        return estimated.total_tok_s if total else estimated.decode_tok_s
 
     return predict
 
@@ -173,33 +173,33 @@ def request_of(row: Row, engine: Engine, decode: bool) -> Request:
         raise NotTold(sentence("rows-hybrid.several-machines", "several machines over a network"))
     if "paged from" in offload_text(row):
         raise NotTold(sentence("rows-hybrid.weights-paged-from", "weights paged from disk"))
-    found = named(row)
-    if found is None:
+    named_model = named(row)
+    if named_model is None:
         raise NotTold(sentence("rows-hybrid.model-told", "the model is not told"))
-    model, quant = found.model, found.quantisation
+    model, quant = named_model.model, named_model.quantisation
     if quant is None:
         raise NotTold(sentence("rows-hybrid.quantisation-told", "the quantisation is not told"))
-    held = weights(model, quant)
-    placed = _place(row, side, model, held)
+    model_weights = weights(model, quant)
+    placed = _place(row, side, model, model_weights)
     layout = _layout(row, engine, quant.id, placed, decode)
-    return Request(placed.machine, model, held, layout, _workload(row, lengths(row, decode), decode))
+    return Request(placed.machine, model, model_weights, layout, _workload(row, lengths(row, decode), decode))
 
 
-def _place(row: Row, side: str, model: Model, held: Weights) -> _Placed:
+def _place(row: Row, side: str, model: Model, model_weights: Weights) -> _Placed:
     if side == "cpu":
         _need(row.text("cpu") or row.text("gpu"), sentence("rows-hybrid.cpu-told", "the CPU is not told"))
         machine = machine_of(row, use_gpus=False, use_cpu=True)
         _need(machine.sockets, sentence("rows-hybrid.cpu-told", "the CPU is not told"))
-        _check_memory(machine, held.total)
+        _check_memory(machine, model_weights.total)
         return _Placed(machine, CPU_ONLY)
     if side == "metal":
         return _Placed(_metal(row), ALL_GPU)
     _need(not unused_gpus(row) or row.text("gpu"), sentence("rows-hybrid.gpu-told", "the GPU is not told"))
     machine = machine_of(row, use_gpus=True, use_cpu=bool(row.text("cpu")))
-    offload = _offload(row, model, held, sum(gpu.spec.memory_bytes for gpu in machine.gpus if gpu.spec))
+    offload = _offload(row, model, model_weights, sum(gpu.spec.memory_bytes for gpu in machine.gpus if gpu.spec))
     if offload != ALL_GPU:
         _need(machine.sockets, sentence("rows-hybrid.cpu-told", "the CPU is not told"))
-        _check_memory(machine, _host_bytes(model, held, offload))
+        _check_memory(machine, _host_bytes(model, model_weights, offload))
     return _Placed(machine, offload)
 
 
@@ -220,17 +220,19 @@ def _check_memory(machine: Machine, host_bytes: float) -> None:
         raise NotTold(sentence("rows-hybrid.weights-exceed", "the weights exceed the memory: speed is the disk's"))
 
 
-def _host_bytes(model: Model, held: Weights, offload: Offload) -> float:
+def _host_bytes(model: Model, model_weights: Weights, offload: Offload) -> float:
     count = len(model.layers)
     first = count - offload.layers_on_gpu(count)
     moe = [i for i in range(first, count) if isinstance(model.layers[i].ffn, MoeFfn)]
     left = moe[: offload.expert_layers_on_cpu(count)]
-    return sum(held.layers[i].total for i in range(first)) + sum(held.layers[i].routed_experts for i in left)
+    return sum(model_weights.layers[i].total for i in range(first)) + sum(
+        model_weights.layers[i].routed_experts for i in left
+    )
 
 
-def _offload(row: Row, model: Model, held: Weights, vram_bytes: float) -> Offload:
+def _offload(row: Row, model: Model, model_weights: Weights, vram_bytes: float) -> Offload:
     """What the row says of placement; where it says nothing, all on the GPU if it fits, else experts on the CPU."""
-    text, count, told = offload_text(row), len(model.layers), gpu_layers(row)
+    text, count, gpu_count = offload_text(row), len(model.layers), gpu_layers(row)
     moe = sum(isinstance(layer.ffn, MoeFfn) for layer in model.layers)
     if re.search(r"all (layers )?on gpu", text):
         return ALL_GPU
@@ -238,31 +240,31 @@ def _offload(row: Row, model: Model, held: Weights, vram_bytes: float) -> Offloa
     if moe and in_ram is not None:
         return Offload(cpu_expert_layers=min(moe, in_ram))
     if moe and experts_on_cpu(row):
-        kept = expert_layers_on_gpu(row)
-        return Offload(cpu_expert_layers=moe - kept) if kept else EXPERTS_ON_CPU
+        on_gpu = expert_layers_on_gpu(row)
+        return Offload(cpu_expert_layers=moe - on_gpu) if on_gpu else EXPERTS_ON_CPU
     if "-ot" in text or "rest on cpu" in text:
-        return _fitting_experts(model, held, vram_bytes, moe)
+        return _fitting_experts(model, model_weights, vram_bytes, moe)
     if "partial" in text:
-        return Offload(gpu_layers=int(count * min(1.0, _USABLE_VRAM * vram_bytes / held.total)))
-    if told is not None and told < count:
-        return CPU_ONLY if told == 0 else Offload(gpu_layers=told)
-    if held.total < vram_bytes * _USABLE_VRAM:
+        return Offload(gpu_layers=int(count * min(1.0, _USABLE_VRAM * vram_bytes / model_weights.total)))
+    if gpu_count is not None and gpu_count < count:
+        return CPU_ONLY if gpu_count == 0 else Offload(gpu_layers=gpu_count)
+    if model_weights.total < vram_bytes * _USABLE_VRAM:
         return ALL_GPU
     if not moe:
         raise NotTold(sentence("rows-hybrid.does-fit-gpus", "does not fit the GPUs, and its offload is not told"))
     return EXPERTS_ON_CPU
 
 
-def _fitting_experts(model: Model, held: Weights, vram_bytes: float, moe: int) -> Offload:
-    experts = sum(layer.routed_experts for layer in held.layers)
-    room = _USABLE_VRAM * vram_bytes - (held.total - experts)
-    kept = max(0, min(moe, int(room / experts * moe))) if experts else 0
-    return Offload(cpu_expert_layers=moe - kept)
+def _fitting_experts(model: Model, model_weights: Weights, vram_bytes: float, moe: int) -> Offload:
+    experts = sum(layer.routed_experts for layer in model_weights.layers)
+    room = _USABLE_VRAM * vram_bytes - (model_weights.total - experts)
+    on_gpu = max(0, min(moe, int(room / experts * moe))) if experts else 0
+    return Offload(cpu_expert_layers=moe - on_gpu)
 
 
 def _layout(row: Row, engine: Engine, quant: str, placed: _Placed, decode: bool) -> Layout:
-    told, day = switches(row), built(row)
-    options: dict[str, str] = {key: told[key] for key in ("mla", "rtr", "fa") if key in told}
+    row_switches, day = switches(row), built(row)
+    options: dict[str, str] = {key: row_switches[key] for key in ("mla", "rtr", "fa") if key in row_switches}
     if day and engine is not Engine.KTRANSFORMERS:
         options["built"] = day
     if engine is Engine.KTRANSFORMERS and not row.text("engine_version").startswith("2026") and day < "2026":
@@ -275,7 +277,7 @@ def _layout(row: Row, engine: Engine, quant: str, placed: _Placed, decode: bool)
     return Layout(
         engine=engine,
         quantisation=quant,
-        kv_type=_kv_type(told.get("type_k", "")),
+        kv_type=_kv_type(row_switches.get("type_k", "")),
         gpus=len(placed.machine.gpus),
         offload=placed.offload,
         numa=policy,
@@ -283,8 +285,8 @@ def _layout(row: Row, engine: Engine, quant: str, placed: _Placed, decode: bool)
         batch_tokens=number_note(row, "n_batch") or (_chunk(row) if engine is Engine.KTRANSFORMERS else 2048),
         ubatch_tokens=_ubatch(row, engine),
         max_sequences=concurrency(row),
-        flash_attention=told.get("fa") != "0",
-        latent_cache=_latent(row, engine, told, day),
+        flash_attention=row_switches.get("fa") != "0",
+        latent_cache=_latent(row, engine, row_switches, day),
         cuda_graphs="no cuda graph" not in offload_text(row),
         huge_pages="huge pages 1" in offload_text(row),
         active_experts=active_experts(row),
@@ -294,15 +296,15 @@ def _layout(row: Row, engine: Engine, quant: str, placed: _Placed, decode: bool)
 
 
 def _kv_type(name: str) -> str:
-    known = name.lower()
-    return {"fp16": "f16", "": "f16"}.get(known, known)
+    lowered = name.lower()
+    return {"fp16": "f16", "": "f16"}.get(lowered, lowered)
 
 
 def _ubatch(row: Row, engine: Engine) -> int:
     """llama-sweep-bench measures one ubatch at a time: its prompt length is the ubatch."""
-    told = number_note(row, "n_ubatch")
-    if told:
-        return told
+    noted = number_note(row, "n_ubatch")
+    if noted:
+        return noted
     prompt = lengths(row, decode=False).prompt or 0
     if "sweep-bench" in row.text("notes") and prompt >= 32:
         return prompt
@@ -315,32 +317,32 @@ def _chunk(row: Row) -> int:
     return max(2048, min(prompt, 32768)) if built(row) >= "2026" or "layerwise" in offload_text(row) else 2048
 
 
-def _latent(row: Row, engine: Engine, told: dict[str, str], day: str) -> bool:
-    if "mla" in told:
-        return told["mla"] != "0"
+def _latent(row: Row, engine: Engine, row_switches: dict[str, str], day: str) -> bool:
+    if "mla" in row_switches:
+        return row_switches["mla"] != "0"
     if re.search(r"\bmla\b|flashmla", note(row, "thread"), re.IGNORECASE):
         return "std" not in row.text("notes") and "standard fa" not in row.text("notes")
     since = _LATENT_SINCE.get(engine)
     return since is None or not day or day >= since
 
 
-def _workload(row: Row, told: Lengths, decode: bool) -> Workload:
-    if not decode and not told.prompt:
+def _workload(row: Row, row_lengths: Lengths, decode: bool) -> Workload:
+    if not decode and not row_lengths.prompt:
         raise NotTold(sentence("rows-hybrid.prompt-length-told", "the prompt's length is not told"))
-    workload = _asked(row, told, decode)
+    workload = _workload_as_timed(row, row_lengths, decode)
     room = allocated_context(row)
     return replace(workload, context_tokens=max(room, workload.context)) if room else workload
 
 
-def _asked(row: Row, told: Lengths, decode: bool) -> Workload:
+def _workload_as_timed(row: Row, row_lengths: Lengths, decode: bool) -> Workload:
     if decode:
-        output = told.output or 128
-        prompt = told.prompt or (SHORT_PROMPT if over_the_request(row) else 0)
+        output = row_lengths.output or 128
+        prompt = row_lengths.prompt or (SHORT_PROMPT if over_the_request(row) else 0)
         return Workload(
             "row",
             concurrency=concurrency(row),
             prompt_tokens=prompt,
             output_tokens=output,
-            depth_tokens=told.depth,
+            depth_tokens=row_lengths.depth,
         )
-    return Workload("row", prompt_tokens=told.prompt or 1, output_tokens=1, depth_tokens=told.depth)
+    return Workload("row", prompt_tokens=row_lengths.prompt or 1, output_tokens=1, depth_tokens=row_lengths.depth)

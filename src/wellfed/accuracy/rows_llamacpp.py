@@ -87,16 +87,18 @@ def _speed_case(row: Row, request: Request, metric: str, phase: str, measured: f
 
 
 def _predictor(row: Row, request: Request, phase: str) -> Callable[[Calibration], Quantity]:
-    whole = phase == "decode" and notes.timed(row).whole_request
+    whole_request = phase == "decode" and notes.timed(row).whole_request
     batched = request.workload.concurrency > 1 and "batched-bench" in row.text("notes")
 
     def predict(calibration: Calibration) -> Quantity:
-        found = estimate(request, calibration)
+        estimated = estimate(request, calibration)
         if phase == "prefill":
-            return found.prefill_tok_s
+            return estimated.prefill_tok_s
         if batched:
-            return found.total_tok_s
-        return notes.answers_rate(found, request.workload.output_tokens) if whole else found.decode_tok_s
+            return estimated.total_tok_s
+        return (
+            notes.answers_rate(estimated, request.workload.output_tokens) if whole_request else estimated.decode_tok_s
+        )
 
     return predict
 
@@ -174,8 +176,8 @@ def _link(row: Row, spec: GpuSpec | None, host: CpuSpec | None) -> PcieLink | No
     """The link as told, else the slot the host can offer, where that is less than the card's."""
     if spec is None or spec.unified_memory:
         return None
-    if (told := notes.told_link(row)) is not None:
-        return told
+    if (link_told := notes.told_link(row)) is not None:
+        return link_told
     if host is None or not host.pcie_generation or not host.pcie_lanes:
         return None
     generation, lanes = spec.pcie_generation or host.pcie_generation, spec.pcie_lanes or 16

@@ -39,7 +39,7 @@ class Run:
 
     row: Row
     engine: Engine
-    named: ResolvedModel
+    resolved: ResolvedModel
     place: setting.Where
     context: int | None
     machine: Machine
@@ -48,21 +48,21 @@ class Run:
     def experts_in_ram(self) -> bool:
         """Whether the experts must have been left in RAM: the file is larger than all GPUs together."""
         size = setting.file_bytes(self.row) or self.weights.total
-        known = [gpu.spec.memory_bytes for gpu in self.machine.gpus if gpu.spec]
-        if not self.named.model.is_moe or not self.machine.gpus or self.row.text("item") == "gpu_total":
+        gpu_sizes = [gpu.spec.memory_bytes for gpu in self.machine.gpus if gpu.spec]
+        if not self.resolved.model.is_moe or not self.machine.gpus or self.row.text("item") == "gpu_total":
             return False
-        return size > sum(known) if known else len(self.machine.gpus) < _SHARED_GPUS
+        return size > sum(gpu_sizes) if gpu_sizes else len(self.machine.gpus) < _SHARED_GPUS
 
     @property
     def weights(self) -> Weights:
         """The file's weights; 4 bits a weight where nothing is said."""
-        return _weights(self.named)
+        return _weights(self.resolved)
 
 
-def _weights(named: ResolvedModel) -> Weights:
+def _weights(resolved: ResolvedModel) -> Weights:
     from wellfed.models.quantisation_names import quantisation
 
-    return weights_of(named.model, named.quantisation or quantisation("Q4_K_M"))
+    return weights_of(resolved.model, resolved.quantisation or quantisation("Q4_K_M"))
 
 
 def interpret(row: Row) -> tuple[Outcome, ...] | None:
@@ -86,22 +86,22 @@ def _outcome(row: Row) -> Outcome:
         return serving_outcome(row, engine or Engine.VLLM)
     cls = f"memory {item}, llama.cpp"
     try:
-        named = setting.named_model(row)
+        resolved = setting.named_model(row)
     except UnknownName as error:
         return Skipped(row.index, cls, item, error.message, unresolved=True)
     try:
-        return _local(row, engine, named, cls)
+        return _local(row, engine, resolved, cls)
     except WellfedError as error:
         return Skipped(row.index, cls, item, error.message)
 
 
-def _local(row: Row, engine: Engine, named: ResolvedModel | None, cls: str) -> Outcome:
+def _local(row: Row, engine: Engine, resolved: ResolvedModel | None, cls: str) -> Outcome:
     item, value, context = row.text("item"), row.number("value"), row.number("ctx")
-    if named is None:
+    if resolved is None:
         return _unnamed(row, engine, cls)
     place = setting.where(row)
     if item == "oom":
-        return _oom(row, engine, named, cls)
+        return _oom(row, engine, resolved, cls)
     if item == "gpu_total":
         place = setting.Where("gpu")
     if value is None or place is None:
@@ -114,7 +114,7 @@ def _local(row: Row, engine: Engine, named: ResolvedModel | None, cls: str) -> O
             else sentence("rows-memory.no-value", "no value"),
         )
     machine = setting.machine(row, place.index + 1 if place.kind in {"gpu", "host", "split"} else 0)
-    run = Run(row, engine, named, place, None if context is None else int(context), machine)
+    run = Run(row, engine, resolved, place, None if context is None else int(context), machine)
     predicted = (
         _PREDICTORS[item](run)
         if item in _PREDICTORS
@@ -129,9 +129,9 @@ def _unnamed(row: Row, engine: Engine, cls: str) -> Outcome:
     """A cache total tells the model where only its family is named; such rows are a class of their own."""
     item, value, context = row.text("item"), row.number("value"), row.number("ctx")
     if item == "kv" and value is not None and context and row.text("gpu").startswith("all devices total"):
-        found = setting.model_of_cache(row, value * MIB / context)
-        if found is not None:
-            run = Run(row, engine, found, setting.Where("total"), int(context), setting.machine(row))
+        model = setting.model_of_cache(row, value * MIB / context)
+        if model is not None:
+            run = Run(row, engine, model, setting.Where("total"), int(context), setting.machine(row))
             predicted = _kv(run)
             if isinstance(predicted, float):
                 return _case(
@@ -167,10 +167,10 @@ def unit_bytes(unit: str) -> float:
 
 
 def _layout(run: Run, offload: Offload) -> Layout:
-    row, known = run.row, setting.facts(run.row)
+    row, row_facts = run.row, setting.facts(run.row)
     small, large = setting.batch(row)
-    held = setting.latent(row, run.engine)
-    options = tuple((key, known[key]) for key in ("mla", "amb") if key in known)
+    latent_cache = setting.latent(row, run.engine)
+    options = tuple((key, row_facts[key]) for key in ("mla", "amb") if key in row_facts)
     return Layout(
         run.engine,
         run.weights.quantisation,
@@ -181,7 +181,7 @@ def _layout(run: Run, offload: Offload) -> Layout:
         batch_tokens=large or 2048,
         ubatch_tokens=small or 512,
         flash_attention=row.text("flash_attn") in {"1", "1.0"},
-        latent_cache=held is not False,
+        latent_cache=latent_cache is not False,
         options=(*options, ("built", setting.built(row))),
     )
 
@@ -197,21 +197,27 @@ def _offload(run: Run) -> Offload:
 
 def _expert_layers_in_ram(run: Run) -> int | None:
     """Experts of as many layers in RAM as the GPUs lack room for, a fifth of them kept for cache and buffers."""
-    known = [gpu.spec.memory_bytes for gpu in run.machine.gpus if gpu.spec]
+    gpu_sizes = [gpu.spec.memory_bytes for gpu in run.machine.gpus if gpu.spec]
     experts = sum(layer.routed_experts for layer in run.weights.layers)
-    if not known or not experts:
+    if not gpu_sizes or not experts:
         return None
-    lacking = run.weights.total - 0.8 * sum(known)
-    return min(run.named.model.expert_layers, ceil(run.named.model.expert_layers * lacking / experts))
+    lacking = run.weights.total - 0.8 * sum(gpu_sizes)
+    return min(run.resolved.model.expert_layers, ceil(run.resolved.model.expert_layers * lacking / experts))
 
 
 def _request(run: Run) -> Request:
     workload = Workload("row", prompt_tokens=0, output_tokens=0, context_tokens=run.context or 512)
-    return Request(run.machine, run.named.model, run.weights, _layout(run, _offload(run)), workload)
+    return Request(run.machine, run.resolved.model, run.weights, _layout(run, _offload(run)), workload)
 
 
-def _term(found: Memory, device: str, *names: str) -> float:
-    return sum(term.bytes for one in found.devices if one.device == device for term in one.terms if term.name in names)
+def _term(ledger: Memory, device: str, *names: str) -> float:
+    return sum(
+        term.bytes
+        for device_memory in ledger.devices
+        if device_memory.device == device
+        for term in device_memory.terms
+        if term.name in names
+    )
 
 
 def _kv(run: Run) -> float | _Skip:
@@ -224,7 +230,7 @@ def _kv(run: Run) -> float | _Skip:
     if _is_mla(run) and setting.latent(row, run.engine) is None:
         return sentence("rows-memory.whether-latents", "whether latents were cached is not stated"), False
     if kind in {"total", "cpu"} or (kind == "gpu" and len(setting.gpus_of(row)) == 1):
-        return kv_bytes_per_sequence(run.named.model, _layout(run, Offload()), run.context)
+        return kv_bytes_per_sequence(run.resolved.model, _layout(run, Offload()), run.context)
     if not notebook:
         return sentence("rows-memory.how-layers-split", "how layers were split over the GPUs is not stated"), False
     return _term(memory(_request(run)), f"gpu{run.place.index}", "kv")
@@ -235,7 +241,7 @@ def _output(run: Run) -> float | _Skip:
     _, large = setting.batch(run.row)
     many = run.context is not None and run.context == large and run.context > 512
     sequences = run.context // 512 if many and run.context is not None else 1
-    return 4.0 * run.named.model.vocabulary * sequences
+    return 4.0 * run.resolved.model.vocabulary * sequences
 
 
 def _compute(run: Run) -> float | _Skip:
@@ -256,7 +262,7 @@ def _compute(run: Run) -> float | _Skip:
         return sentence("rows-memory.cache-type-stated", "the cache's type is not stated"), False
     if kind != "gpu":
         return _term(memory(_request(run)), "ram", "compute")
-    if run.named.quantisation is None and run.experts_in_ram and run.place.index == 0:
+    if run.resolved.quantisation is None and run.experts_in_ram and run.place.index == 0:
         return sentence(
             "rows-memory.experts-type-stated",
             "the experts' type is not stated, and prefill copies one of their matrices to the GPU",
@@ -278,12 +284,12 @@ def _gpu_compute(run: Run) -> float | _Skip:
 
 
 def _is_mla(run: Run) -> bool:
-    return any(isinstance(layer.attention, LatentAttention) for layer in run.named.model.layers)
+    return any(isinstance(layer.attention, LatentAttention) for layer in run.resolved.model.layers)
 
 
 def _weights_of(run: Run) -> float | _Skip:
     row, kind = run.row, run.place.kind
-    kind_of_file = run.named.quantisation
+    kind_of_file = run.resolved.quantisation
     if kind_of_file is None or not (row.text("quant") or row.text("model").endswith(".gguf")):
         return sentence("rows-memory.quantisation-stated", "the quantisation is not stated"), False
     if re.search(r"-of-\d+", row.text("model")) or (row.text("gpu").startswith("CPU_Mapped") and setting.facts(row)):
@@ -307,16 +313,16 @@ def _weights_of(run: Run) -> float | _Skip:
         return sentence("rows-memory.which-tensors-stay", "which tensors stay in RAM is not stated"), False
     if kind == "gpu" and len(run.machine.gpus) > 1 and not row.text("notes").startswith("notebook log"):
         return sentence("rows-memory.how-layers-split", "how layers were split over the GPUs is not stated"), False
-    found = memory(_request(run))
+    ledger = memory(_request(run))
     if kind == "split":
-        return sum(_term(found, f"gpu{i}", "weights") for i in range(len(run.machine.gpus)))
-    return _term(found, "ram" if kind in {"cpu", "host"} else f"gpu{run.place.index}", "weights")
+        return sum(_term(ledger, f"gpu{i}", "weights") for i in range(len(run.machine.gpus)))
+    return _term(ledger, "ram" if kind in {"cpu", "host"} else f"gpu{run.place.index}", "weights")
 
 
 def _gpu_total(run: Run) -> float | _Skip:
     machine = run.machine if run.machine.gpus else setting.machine(run.row, 1)
-    found = memory(_request(Run(run.row, run.engine, run.named, run.place, run.context, machine)))
-    return _term(found, "gpu0", "weights", "kv", "compute")
+    ledger = memory(_request(Run(run.row, run.engine, run.resolved, run.place, run.context, machine)))
+    return _term(ledger, "gpu0", "weights", "kv", "compute")
 
 
 _PREDICTORS: dict[str, Callable[[Run], float | _Skip]] = {
@@ -328,7 +334,7 @@ _PREDICTORS: dict[str, Callable[[Run], float | _Skip]] = {
 }
 
 
-def _oom(row: Row, engine: Engine, named: ResolvedModel, cls: str) -> Outcome:
+def _oom(row: Row, engine: Engine, resolved: ResolvedModel, cls: str) -> Outcome:
     """An allocation that failed; failing to pin host memory is only a warning."""
     if "pinned memory" in row.text("notes"):
         return Skipped(
@@ -343,7 +349,7 @@ def _oom(row: Row, engine: Engine, named: ResolvedModel, cls: str) -> Outcome:
         return Skipped(
             row.index, cls, "oom", sentence("rows-memory.gpus-context-stated", "the GPUs or the context are not stated")
         )
-    run = Run(row, engine, named, setting.Where("gpu"), int(context), machine)
+    run = Run(row, engine, resolved, setting.Where("gpu"), int(context), machine)
     request = _request(run)
     fits = memory(request).fits
 
@@ -354,16 +360,16 @@ def _oom(row: Row, engine: Engine, named: ResolvedModel, cls: str) -> Outcome:
     return Case(row.index, cls, "oom", 1.0, group, predict, request, _outlier(row, memory(request)))
 
 
-def _outlier(row: Row, found: Memory) -> str:
+def _outlier(row: Row, ledger: Memory) -> str:
     """Why a failed allocation is not of the named model's making."""
-    gpus = [device for device in found.devices if device.device != "ram"]
+    gpus = [device for device in ledger.devices if device.device != "ram"]
     used = max(device.needed_bytes / (device.capacity_bytes or device.needed_bytes) for device in gpus)
     if row.text("notes").startswith("notebook log") and used < _COMFORTABLE:
         return sentence(
             "rows-memory.notebook-ran-several",
             "the notebook ran several models; the one named would leave most of the memory free",
         )
-    asked = re.search(r"allocating ([0-9.]+) MiB", row.text("notes"))
-    if asked and float(asked[1]) * MIB > 10 * max(device.needed_bytes for device in gpus):
+    allocation = re.search(r"allocating ([0-9.]+) MiB", row.text("notes"))
+    if allocation and float(allocation[1]) * MIB > 10 * max(device.needed_bytes for device in gpus):
         return sentence("rows-memory.no-layout-needs", "no layout needs that much: a fault of that build")
     return ""

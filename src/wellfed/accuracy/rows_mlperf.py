@@ -88,7 +88,7 @@ def _mlperf(row: Row, scenario: str) -> tuple[Outcome, ...]:
     beams, limit = _beams(row), _tpot_limit(row.text("model"), scenario)
 
     def predict(calibration: Calibration) -> Quantity:
-        parts = [best_throughput(one, calibration, limit, streamed=scenario != "offline") for one in requests]
+        parts = [best_throughput(variant, calibration, limit, streamed=scenario != "offline") for variant in requests]
         total = sum(part.total_tok_s.value for part in parts) / min(beams, _BEAM_READS)
         return Quantity.lognormal(total, calibration.sigma(cls))
 
@@ -122,13 +122,15 @@ def _tpot_limit(model: str, scenario: str) -> float | None:
 def _system(row: Row, engine: Engine, share: _Share) -> Request:
     model = resolve(_plain(row.text("model"))).model
     kind = _kind(model, row.text("quant"), share.spec, share.count)
-    known = next((lengths for name, lengths in _LENGTHS.items() if row.text("model").startswith(name)), _UNTOLD_LENGTHS)
-    beams, prompt = _beams(row), round(row.number("prompt_len") or known[0])
+    mean_lengths = next(
+        (lengths for name, lengths in _LENGTHS.items() if row.text("model").startswith(name)), _UNTOLD_LENGTHS
+    )
+    beams, prompt = _beams(row), round(row.number("prompt_len") or mean_lengths[0])
     reads = min(beams, _BEAM_READS)
     load = Workload(
         "offline",
         prompt_tokens=max(1, prompt // reads),
-        output_tokens=max(1, round(row.number("gen_len") or known[1])),
+        output_tokens=max(1, round(row.number("gen_len") or mean_lengths[1])),
         depth_tokens=prompt - prompt // reads,
     )
     guess = Speculation(beams - 1, 1.0) if beams > 1 else None  # every beam brings a token to a pass, and one stays
@@ -188,18 +190,18 @@ def _under_load(row: Row, engine: Engine) -> tuple[Outcome, ...] | None:
 
     def predict(calibration: Calibration) -> Quantity:
         make: Callable[[Request, Calibration], Estimate] = best_load if most else estimate_serving
-        found = make(request, calibration)
+        estimated = make(request, calibration)
         if metric == "decode_tok_s":
-            return found.decode_tok_s
-        return Quantity.lognormal(found.total_tok_s.value, calibration.sigma(cls))
+            return estimated.decode_tok_s
+        return Quantity.lognormal(estimated.total_tok_s.value, calibration.sigma(cls))
 
     group = f"{request.model.id} on {row.text('gpu')}"
     return (Case(row.index, cls, metric, measured, group, predict, request),)
 
 
 def _loaded(row: Row, engine: Engine) -> Request:
-    found = resolve(row.text("model"), quant=row.text("quant") or None)
-    kind = found.quantisation or quantisation(found.model.native_quantisation)
+    resolved = resolve(row.text("model"), quant=row.text("quant") or None)
+    kind = resolved.quantisation or quantisation(resolved.model.native_quantisation)
     gpus = max(1, round(row.number("gpu_count") or 1))
     clients = max(1, round(row.number("concurrency_or_batch") or 1))
     spread = _SPREAD.search(row.text("notes"))
@@ -223,4 +225,6 @@ def _loaded(row: Row, engine: Engine) -> Request:
         prompt_tokens=max(1, round(row.number("prompt_len") or _UNTOLD_LENGTHS[0])),
         output_tokens=max(1, round(row.number("gen_len") or _UNTOLD_LENGTHS[1])),
     )
-    return Request(machine_of(gpu_spec(row.text("gpu")), gpus), found.model, weights(found.model, kind), layout, load)
+    return Request(
+        machine_of(gpu_spec(row.text("gpu")), gpus), resolved.model, weights(resolved.model, kind), layout, load
+    )

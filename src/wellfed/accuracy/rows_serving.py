@@ -82,33 +82,33 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
 
 def _cases(row: Row, request: Request, kind: str, group: str) -> Iterator[Outcome]:
     """One for each latency that is told. Prompts that were cached count as depth, but for the first token's time."""
-    told = _conditions(row, request.layout.engine, request.workload.concurrency)
+    conditions = _conditions(row, request.layout.engine, request.workload.concurrency)
     outlier = _impossible(row, request)
     for metric in ("tpot_ms", "ttft_ms"):
         measured = row.number(metric)
         if not measured or measured <= 0:
             continue
-        why, asked = outlier, request
-        if metric == "ttft_ms" and told.maybe_cached:
+        why, case_request = outlier, request
+        if metric == "ttft_ms" and conditions.maybe_cached:
             why = sentence("rows-serving.prompts-may-come", "prompts may come from a prefix cache")
-        elif metric == "tpot_ms" and told.cached_prompt:
-            asked, why = _at_depth(request), ""
+        elif metric == "tpot_ms" and conditions.cached_prompt:
+            case_request, why = _at_depth(request), ""
         name = f"{kind} {metric[:4]}"
-        predict, source = _Predictor(asked, metric, told.whole_request), source_of(row)
-        yield Case(row.index, name, metric, measured, group, predict, asked, why, source)
+        predict, source = _Predictor(case_request, metric, conditions.whole_request), source_of(row)
+        yield Case(row.index, name, metric, measured, group, predict, case_request, why, source)
 
 
 def _too_large(request: Request) -> str:
     """Why `plan` would refuse a row: the weights alone need more memory than its GPUs have."""
     ledger = memory(request)
     for device in ledger.devices:
-        held = sum(term.bytes for term in device.terms if term.name == "weights")
-        if device.capacity_bytes is not None and held > device.capacity_bytes:
+        weights_bytes = sum(term.bytes for term in device.terms if term.name == "weights")
+        if device.capacity_bytes is not None and weights_bytes > device.capacity_bytes:
             return sentence(
                 "rows-serving.does-fit-gb",
                 "{request} does not fit: {held:.0f} GB of weights for {device}",
                 request=request.model.name,
-                held=held / 1e9,
+                held=weights_bytes / 1e9,
                 device=device.device,
             )
     return ""
@@ -135,17 +135,17 @@ def engine_of(text: str) -> Engine | None:
 class _Predictor:
     """The prediction of one metric; equal requests are estimated once."""
 
-    __slots__ = ("metric", "request", "whole")
+    __slots__ = ("metric", "request", "whole_request")
 
-    def __init__(self, request: Request, metric: str, whole: bool) -> None:
-        self.request, self.metric, self.whole = request, metric, whole
+    def __init__(self, request: Request, metric: str, whole_request: bool) -> None:
+        self.request, self.metric, self.whole_request = request, metric, whole_request
 
     def __call__(self, calibration: Calibration) -> Quantity:
-        found: Estimate = estimate_serving(self.request, calibration)
+        estimate: Estimate = estimate_serving(self.request, calibration)
         if self.metric == "ttft_ms":
-            return found.ttft_s.scaled(1000)
-        first = found.ttft_s.value / self.request.workload.output_tokens if self.whole else 0.0
-        return found.tpot_s.scaled(1000 * (1 + first / found.tpot_s.value))
+            return estimate.ttft_s.scaled(1000)
+        first = estimate.ttft_s.value / self.request.workload.output_tokens if self.whole_request else 0.0
+        return estimate.tpot_s.scaled(1000 * (1 + first / estimate.tpot_s.value))
 
 
 def request_of(row: Row, engine: Engine) -> Request:
@@ -153,37 +153,37 @@ def request_of(row: Row, engine: Engine) -> Request:
     notes = row.text("notes")
     model, kind = _model(row.text("model"), weight_format(notes) or row.text("quant"))
     gpus = max(1, round(row.number("gpu_count") or 1))
-    held, spec = weights(model, kind), _card(row, gpus)
+    model_weights, spec = weights(model, kind), _card(row, gpus)
     clients = max(1, round(row.number("concurrency_or_batch") or 1))
-    told = _conditions(row, engine, clients)
-    found = pools(notes, model.is_moe)
-    if found:
-        layout, clients = _split_layout(row, engine, kind, model, found)
+    conditions = _conditions(row, engine, clients)
+    disaggregated = pools(notes, model.is_moe)
+    if disaggregated:
+        layout, clients = _split_layout(row, engine, kind, model, disaggregated)
     else:
-        layout = _aggregated(row, engine, kind, model, spec, degrees(notes, gpus, model.is_moe), clients, told)
-    machine = machine_of(spec, layout.gpus, row.text("cpu"), told.power_w)
-    return Request(machine, model, held, layout, _workload(row, clients, told))
+        layout = _aggregated(row, engine, kind, model, spec, degrees(notes, gpus, model.is_moe), clients, conditions)
+    machine = machine_of(spec, layout.gpus, row.text("cpu"), conditions.power_w)
+    return Request(machine, model, model_weights, layout, _workload(row, clients, conditions))
 
 
 def _card(row: Row, gpus: int) -> GpuSpec:
     """The GPU named. Several of a kind that is sold as module and as card are modules where nothing speaks of PCIe."""
     name = row.text("gpu")
-    found = gpu_spec(name)
-    if gpus == 1 or found.form != "pcie" or "pci" in f"{name} {row.text('interconnect')} {row.text('notes')}".lower():
-        return found
+    spec = gpu_spec(name)
+    if gpus == 1 or spec.form != "pcie" or "pci" in f"{name} {row.text('interconnect')} {row.text('notes')}".lower():
+        return spec
     module = gpu_or_none(f"{name} SXM")
-    return module if module is not None and module.architecture == found.architecture else found
+    return module if module is not None and module.architecture == spec.architecture else spec
 
 
 def _aggregated(
     row: Row, engine: Engine, kind: Quantisation, model: Model, spec: GpuSpec, spread: Degrees, clients: int,
-    told: Conditions,
+    conditions: Conditions,
 ) -> Layout:  # fmt: skip
     """The layout of a row whose replicas do both prefill and decode: as told, else the engine's defaults."""
     notes = row.text("notes")
     layout = _layout(engine, kind, spread, clients)
     guess = speculation(notes, model, weights(model, kind))
-    options: tuple[tuple[str, str], ...] = (("graphs", "piecewise"),) if told.piecewise_graphs else ()
+    options: tuple[tuple[str, str], ...] = (("graphs", "piecewise"),) if conditions.piecewise_graphs else ()
     if _CAMPAIGN in notes:
         options = TUNED
         if engine is Engine.SGLANG and spec.architecture == "blackwell":
@@ -192,15 +192,15 @@ def _aggregated(
             guess = _drafting(1, _UNSAID_ACCEPTANCE)
     else:
         sequences, chunk = served_defaults(engine, spec, spread.tensor)
-        cache = "fp8" if told.fp8_cache else "f16"
+        cache = "fp8" if conditions.fp8_cache else "f16"
         layout = replace(layout, kv_type=cache, batch_tokens=chunk, max_sequences=sequences)
     return replace(
         layout,
-        cuda_graphs=not (told.eager or _before_graphs(row, spec)),
-        async_scheduling=told.async_scheduling,
+        cuda_graphs=not (conditions.eager or _before_graphs(row, spec)),
+        async_scheduling=conditions.async_scheduling,
         speculation=guess,
-        batch_tokens=told.chunk or layout.batch_tokens,
-        max_sequences=min(told.sequences or layout.max_sequences, max(layout.max_sequences, clients)),
+        batch_tokens=conditions.chunk or layout.batch_tokens,
+        max_sequences=min(conditions.sequences or layout.max_sequences, max(layout.max_sequences, clients)),
         options=options,
     )
 
@@ -213,13 +213,13 @@ def _before_graphs(row: Row, spec: GpuSpec) -> bool:
 
 @lru_cache(maxsize=256)
 def _model(name: str, label: str) -> tuple[Model, Quantisation]:
-    found = resolve(name, quant=label or None)
-    return found.model, found.quantisation or quantisation(found.model.native_quantisation)
+    resolved = resolve(name, quant=label or None)
+    return resolved.model, resolved.quantisation or quantisation(resolved.model.native_quantisation)
 
 
-def _workload(row: Row, clients: int, told: Conditions) -> Workload:
+def _workload(row: Row, clients: int, conditions: Conditions) -> Workload:
     """Lengths drawn evenly from a share of the nominal one up to it have the middle as mean."""
-    requests = _CAMPAIGN_ROUNDS * clients if _CAMPAIGN in row.text("notes") else told.requests
+    requests = _CAMPAIGN_ROUNDS * clients if _CAMPAIGN in row.text("notes") else conditions.requests
     match = _RANGE.search(row.text("notes"))
     mean = (1 + float(match[1])) / 2 if match else 1.0
     prompt, output = row.number("prompt_len") or 1024, row.number("gen_len") or 256
@@ -229,7 +229,7 @@ def _workload(row: Row, clients: int, told: Conditions) -> Workload:
         prompt_tokens=max(1, round(prompt * mean)),
         output_tokens=max(1, round(output * mean)),
         requests=requests,
-        length_spread=told.spread,
+        length_spread=conditions.spread,
     )
 
 
@@ -254,9 +254,9 @@ def _cache_type(kind: Quantisation) -> str:
 
 
 def _split_layout(
-    row: Row, engine: Engine, kind: Quantisation, model: Model, found: dict[str, Pool]
+    row: Row, engine: Engine, kind: Quantisation, model: Model, worker_pools: dict[str, Pool]
 ) -> tuple[Layout, int]:
-    first, second = found["prefill"], found["decode"]
+    first, second = worker_pools["prefill"], worker_pools["decode"]
     clients = round(row.number("concurrency_or_batch") or 0)
     if not clients:
         clients = (second.batch or 1) * second.workers * second.degrees.groups
@@ -290,14 +290,14 @@ def _split_layout(
 
 def _untold_workers(engine: Engine, model: Model, gpus: int, clients: int) -> tuple[int, Speculation | None]:
     """How many workers there were, and with what speculation."""
-    each, itself = clients / gpus, _drafts_itself(model)
+    clients_per_gpu, itself = clients / gpus, _drafts_itself(model)
     if gpus > _UNTOLD_WIDEST:
-        drafting = itself and engine is Engine.TENSORRT_LLM and each <= _UNTOLD_WIDE_CROWD
+        drafting = itself and engine is Engine.TENSORRT_LLM and clients_per_gpu <= _UNTOLD_WIDE_CROWD
         return 1, _drafting(1, _UNTOLD_ACCEPTANCE) if drafting else None
     if not itself:
         return _UNTOLD_OTHERS, None
     table = _UNTOLD.get(engine, _UNTOLD_ELSE)
-    workers, drafts = next((count, tokens) for most, count, tokens in table if each <= most)
+    workers, drafts = next((count, tokens) for most, count, tokens in table if clients_per_gpu <= most)
     return workers, _drafting(drafts, _UNTOLD_ACCEPTANCE)
 
 

@@ -74,7 +74,7 @@ def conditions(notes: str, engine: Engine, version: str, source: str, clients: i
     )
 
 
-def speculation(notes: str, model: Model, held: Weights) -> Speculation | None:
+def speculation(notes: str, model: Model, model_weights: Weights) -> Speculation | None:
     """The speculation a row's notes tell of; what drafters do on average where they tell no acceptance.
 
     Prediction layers and EAGLE heads are taken as one layer and the output head for each step of drafting.
@@ -92,15 +92,15 @@ def speculation(notes: str, model: Model, held: Weights) -> Speculation | None:
         reached = 1 + steps * (float(rate[1]) + float(rate[2] or rate[1])) / 200
     else:
         reached = 1 + steps * _ACCEPTANCE.get(method, 0.5)
-    share = 0.0 if method in {"suffix", "ngram"} else _one_layer(model, held) * steps / tokens
+    share = 0.0 if method in {"suffix", "ngram"} else _one_layer(model, model_weights) * steps / tokens
     return Speculation(tokens, min(tokens + 1.0, reached), draft_share=share)
 
 
-def _one_layer(model: Model, held: Weights) -> float:
+def _one_layer(model: Model, model_weights: Weights) -> float:
     """A mean layer's active weights and the output head, of all active weights."""
-    sums = totals(model, held)
+    sums = totals(model, model_weights)
     body = sums.attention + sums.dense + sums.shared + sums.routed * sums.expert_share
-    return (body / max(1, len(model.layers)) + held.head) / (body + held.head)
+    return (body / max(1, len(model.layers)) + model_weights.head) / (body + model_weights.head)
 
 
 def _requests(notes: str, clients: int) -> int | None:
@@ -134,5 +134,5 @@ def _pair(version: str) -> tuple[int, int] | None:
 
 
 def _last(pattern: re.Pattern[str], notes: str) -> int | None:
-    found = pattern.findall(notes)
-    return int(found[-1]) if found else None
+    matches = pattern.findall(notes)
+    return int(matches[-1]) if matches else None

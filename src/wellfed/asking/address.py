@@ -82,7 +82,7 @@ class Address:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of every request."""
+        """HTTP headers that every request to this address carries: the key, where there is one."""
         return {"Connection": "close", **self.authorisation}
 
     @property
@@ -96,7 +96,7 @@ class Address:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         return kind(parts.hostname or "", parts.port, timeout=timeout_s)
 
-    def told(self, error: BaseException | str) -> str:
+    def explained(self, error: BaseException | str) -> str:
         """An error in a line that any terminal can show, without the key."""
         text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
         line = " ".join((text.replace(self.key, _HIDDEN) if self.key else text).split())[:_SHOWN]
@@ -110,13 +110,13 @@ class Address:
             else Trouble.REFUSED if 300 <= status < 500
             else Trouble.FAILED
         )  # fmt: skip
-        return AskingError(trouble, self.told(f"HTTP {status}: {text}"))
+        return AskingError(trouble, self.explained(f"HTTP {status}: {text}"))
 
     def failed(self, error: BaseException) -> AskingError:
         """What an error of a transport says."""
         if isinstance(error, AskingError):
             return error
-        return AskingError(_trouble(error), self.told(_words(error)))
+        return AskingError(_trouble(error), self.explained(_words(error)))
 
 
 def _trouble(error: BaseException) -> Trouble:

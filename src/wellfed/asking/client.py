@@ -42,11 +42,11 @@ async def ask(
 
     A kept connection that the server has closed meanwhile says nothing of the server: asked again, once.
     """
-    reply = await _asked(client, address, question, within_s, on_token)
-    return await _asked(client, address, question, within_s, on_token) if reply.error == _AGAIN else reply
+    reply = await _ask_once(client, address, question, within_s, on_token)
+    return await _ask_once(client, address, question, within_s, on_token) if reply.error == _AGAIN else reply
 
 
-async def _asked(
+async def _ask_once(
     client: httpx.AsyncClient, address: Address, question: Question, within_s: float, on_token: Callable[[], None]
 ) -> Reply:
     clock = _Clock()
@@ -70,7 +70,7 @@ async def _asked(
         )
     except httpx.RemoteProtocolError as error:
         nothing = not reader.times and clock.connect_s is None and not clock.answered
-        return _without(clock, reader, AskingError(Trouble.CUT, _AGAIN if nothing else address.told(str(error))))
+        return _without(clock, reader, AskingError(Trouble.CUT, _AGAIN if nothing else address.explained(str(error))))
     except AskingError as error:
         return _without(clock, reader, error)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:

@@ -31,7 +31,7 @@ def fetch(address: Address, path: str, most_bytes: int = MOST_BYTES, within_s: f
         try:
             connection.request("GET", address.base + path, headers=address.headers)
             response = connection.getresponse()
-            content = _whole(response, most_bytes)
+            content = _whole_body(response, most_bytes)
             if late.is_set():  # an answer without a length ends where it is cut
                 raise _too_late(path, within_s)
             return response.status, content
@@ -61,7 +61,7 @@ def _cut(connection: HTTPConnection, late: threading.Event) -> None:
             handle.shutdown(socket.SHUT_RDWR)
 
 
-def _whole(response: HTTPResponse, most_bytes: int) -> bytes:
+def _whole_body(response: HTTPResponse, most_bytes: int) -> bytes:
     pieces, total = [], 0
     while piece := response.read(_PIECE_BYTES):
         pieces.append(piece)

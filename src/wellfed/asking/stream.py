@@ -139,7 +139,8 @@ class Reader:
             failure = chunk["error"]
             text = str(failure.get("message") or failure) if isinstance(failure, Mapping) else str(failure)
             raise AskingError(
-                Trouble.FAILED, self.address.told(sentence("asking.stream.stream", "in the stream: {text}", text=text))
+                Trouble.FAILED,
+                self.address.explained(sentence("asking.stream.stream", "in the stream: {text}", text=text)),
             )
         usage = chunk.get("usage")
         self._usage = usage if isinstance(usage, Mapping) else self._usage

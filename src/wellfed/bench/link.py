@@ -101,10 +101,10 @@ class Driver:
 
     def reach(self, gpu: int, peer: int, context: ctypes.c_void_p) -> bool:
         """Let the current context (of `gpu`) read `peer`'s memory directly; whether the platform can."""
-        able, here, there = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+        able, here, to = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
         self._call("cuDeviceGet", ctypes.byref(here), gpu)
-        self._call("cuDeviceGet", ctypes.byref(there), peer)
-        self._call("cuDeviceCanAccessPeer", ctypes.byref(able), here, there)
+        self._call("cuDeviceGet", ctypes.byref(to), peer)
+        self._call("cuDeviceCanAccessPeer", ctypes.byref(able), here, to)
         if able.value and self._cuda.cuCtxEnablePeerAccess(context, 0) not in (0, _ALREADY_ENABLED):
             return False
         return bool(able.value)
@@ -178,10 +178,10 @@ def measure(
 
 
 def _between(cuda: Driver, gpu: int, peer: int, size: int) -> Copy:
-    with cuda.context(peer) as peer_context, cuda.device_memory(size) as there, cuda.context(gpu) as context:
+    with cuda.context(peer) as peer_context, cuda.device_memory(size) as target_buffer, cuda.context(gpu) as context:
         direct = cuda.reach(gpu, peer, peer_context)
         with cuda.device_memory(size) as here:
-            call = ("cuMemcpyPeerAsync", there, peer_context, here, context, ctypes.c_size_t(size))
+            call = ("cuMemcpyPeerAsync", target_buffer, peer_context, here, context, ctypes.c_size_t(size))
             times = sorted(cuda.seconds(*call) for _ in range(_REPEAT + 1))
     return Copy(gpu, "device to device", None, size / times[len(times) // 2], peer, direct)
 

@@ -26,7 +26,7 @@ class Neighbours:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         busy, own_s, begin = self._begin
         now_busy, now_own, seconds = _busy_s(), _own_s() + _engine_s(self._engine), time.monotonic() - begin

@@ -54,7 +54,7 @@ def load(path: Path) -> Calibration:
     return parse(read_text(path), str(path))
 
 
-def parse(text: str, where: str) -> Calibration:
+def parse(text: str, source: str) -> Calibration:
     """A calibration from its JSON text; foreign or damaged text is refused whole."""
     try:
         data: Any = json.loads(text)
@@ -63,7 +63,7 @@ def parse(text: str, where: str) -> Calibration:
                 sentence(
                     "calibration.calibration-schema",
                     "{where}: calibration schema {data}, this version reads {schema}",
-                    where=where,
+                    where=source,
                     data=data["schema"],
                     schema=SCHEMA,
                 )
@@ -82,7 +82,7 @@ def parse(text: str, where: str) -> Calibration:
             "files of `wellfed bench --calibrate` and `wellfed accuracy --refit` are calibrations",
         )
         raise BadInput(
-            sentence("calibration.calibration", "{where}: not a calibration ({error})", where=where, error=error), hint
+            sentence("calibration.calibration", "{where}: not a calibration ({error})", where=source, error=error), hint
         ) from error
 
 
@@ -121,12 +121,12 @@ def _written(calibration: Calibration, name: str, value: float) -> Any:
     fact = calibration.facts.get(name)
     if fact is None:
         return value
-    known = {"value": value, "unit": unit_of(name), "origin": fact.origin}
+    row = {"value": value, "unit": unit_of(name), "origin": fact.origin}
     if fact.rows:
-        known["rows"] = fact.rows
+        row["rows"] = fact.rows
     if fact.sigma is not None:
-        known["sigma"] = fact.sigma
-    return known | ({"source": fact.source} if fact.source else {})
+        row["sigma"] = fact.sigma
+    return row | ({"source": fact.source} if fact.source else {})
 
 
 def dump(calibration: Calibration) -> str:
@@ -146,4 +146,4 @@ def dump(calibration: Calibration) -> str:
     }
     if calibration.support:
         data["support"] = dict(sorted(calibration.support.items()))
-    return _INNER.sub(lambda found: " ".join(found[0].split()), json.dumps(data, indent=1)) + "\n"
+    return _INNER.sub(lambda match: " ".join(match[0].split()), json.dumps(data, indent=1)) + "\n"

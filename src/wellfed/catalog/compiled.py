@@ -47,9 +47,9 @@ def compiled(folder: Folder) -> Mapping[str, Any]:
     """What is made of the tables: from the user's cache, or as shipped in a wheel, or else made now."""
     paths = [*_tables_in(folder.path), *(_tables_in(folder.user) if folder.user else ())]
     place = _cache() / f"{folder.kind}-{_stamp([*paths, *folder.code])}.tables"
-    known = _stored(place)
-    if known is not None:
-        return known
+    stored = _stored(place)
+    if stored is not None:
+        return stored
     texts = [path.read_bytes() for path in paths]
     content = _content(folder.path / _shipped_name(folder, texts))
     if content is None or _unpacked(content) is None:
@@ -91,7 +91,7 @@ class Sections(Mapping[str, Any]):
         if isinstance(place, dict):
             return _Texts(self._content, place)
         if place and isinstance(place[0], list):
-            return [_text(self._content, each) for each in place]
+            return [_text(self._content, index) for index in place]
         return json.loads(_text(self._content, place))
 
 
@@ -136,12 +136,12 @@ def _tables_in(folder: Path) -> list[Path]:
 
 def _stamp(paths: Sequence[Path]) -> str:
     """What changes when one of the files does: their names, sizes and times of change."""
-    told = bytearray()
+    stamp = bytearray()
     for path in paths:
         with suppress(OSError):
             seen = path.stat()
-            told += f"{path}|{seen.st_size}|{seen.st_mtime_ns}|{seen.st_ctime_ns};".encode()
-    return f"{zlib.crc32(told):08x}{zlib.adler32(told):08x}"
+            stamp += f"{path}|{seen.st_size}|{seen.st_mtime_ns}|{seen.st_ctime_ns};".encode()
+    return f"{zlib.crc32(stamp):08x}{zlib.adler32(stamp):08x}"
 
 
 def _shipped_name(folder: Folder, texts: list[bytes]) -> str:
@@ -153,7 +153,7 @@ def _shipped_name(folder: Folder, texts: list[bytes]) -> str:
     return f"{folder.kind}-{digest.hexdigest()}.tables"
 
 
-def _packed(made: Mapping[str, Any], texts: Sequence[str]) -> bytes:
+def _packed(tables: Mapping[str, Any], texts: Sequence[str]) -> bytes:
     """A line that says where each section and text stands, then those."""
     body = bytearray()
 
@@ -164,11 +164,11 @@ def _packed(made: Mapping[str, Any], texts: Sequence[str]) -> bytes:
         return [start, len(encoded)]
 
     sections: dict[str, Any] = {}
-    for name, value in made.items():
+    for name, value in tables.items():
         if name not in texts:
             sections[name] = place(_json(value))
         elif isinstance(value, Mapping):
-            sections[name] = {each: place(text) for each, text in value.items()}
+            sections[name] = {key: place(text) for key, text in value.items()}
         else:
             sections[name] = [place(text) for text in value]
     head = {"sum": zlib.adler32(body), "sections": sections}
@@ -184,8 +184,8 @@ def _unpacked(content: bytes) -> Sections | None:
     """The sections, None for a damaged file: it is made again."""
     try:
         head, start = _head(content)
-        whole = head["sum"] == zlib.adler32(memoryview(content)[start:])
-        return Sections(content) if whole else None
+        intact = head["sum"] == zlib.adler32(memoryview(content)[start:])
+        return Sections(content) if intact else None
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -221,8 +221,8 @@ def _store(place: Path, kind: str, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         Path(name).replace(place)
-        made = (*place.parent.glob(f"{kind}-*.tables"), *place.parent.glob(f"{kind}-*.json"))
-        for path in sorted(made, key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+        stored_files = (*place.parent.glob(f"{kind}-*.tables"), *place.parent.glob(f"{kind}-*.json"))
+        for path in sorted(stored_files, key=lambda path: path.stat().st_mtime)[:-_KEPT]:
             path.unlink(missing_ok=True)
 
 

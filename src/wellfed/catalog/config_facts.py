@@ -37,14 +37,14 @@ _SAID_ELSEWHERE = frozenset({"quantization_config", "compression_config"})  # th
 
 def facts(config: Mapping[str, object]) -> dict[str, object]:
     """The architecture's keys of a config.json, nested parts likewise, nulls and empty parts left out."""
-    kept: dict[str, object] = {}
+    described_facts: dict[str, object] = {}
     for key, value in config.items():
         if value is None or key in _SAID_ELSEWHERE or not _describes(key):
             continue
         described = _inner(value)
         if described not in ({}, []):
-            kept[key] = described
-    return kept
+            described_facts[key] = described
+    return described_facts
 
 
 def _inner(value: object) -> object:

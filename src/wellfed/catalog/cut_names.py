@@ -33,14 +33,14 @@ def matching(name: str, memory_bytes: int, specs: Iterable[GpuSpec]) -> GpuSpec 
     if not stem:
         return None
     room = len(_MAKER.sub("", name.strip()))
-    found = [
+    fitting = [
         spec
         for spec in specs
         if spec.name.lower().startswith(stem)
         and len(spec.name) > room
         and abs(spec.memory_bytes - memory_bytes) <= _NEAR * spec.memory_bytes
     ]
-    return found[0] if len(found) == 1 else None
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def near(spec: GpuSpec | None, memory_bytes: int) -> bool:

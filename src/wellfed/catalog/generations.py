@@ -63,8 +63,8 @@ def cpu_of_generation(text: str) -> CpuSpec | None:
     if not fitting:
         return None
     fitting = [part for part in fitting if bool(_PORTABLE_PART.search(part.name)) == portable] or fitting
-    named = [part for part in fitting if any(word in low for word in part.name.lower().split())]
-    return _with_cores(_middle(named or fitting), text)
+    by_name = [part for part in fitting if any(word in low for word in part.name.lower().split())]
+    return _with_cores(_middle(by_name or fitting), text)
 
 
 def middle_part(architecture: str, brand: str) -> CpuSpec | None:
@@ -85,9 +85,9 @@ def _middle(parts: Sequence[CpuSpec]) -> CpuSpec:
 
 
 def _with_cores(part: CpuSpec, text: str) -> CpuSpec:
-    told = _COUNT.search(text)
+    match = _COUNT.search(text)
     threads = max(1, part.threads // part.cores)
-    cores = part.cores if told is None else max(1, int(told[1]) // (threads if told[2] else 1))
+    cores = part.cores if match is None else max(1, int(match[1]) // (threads if match[2] else 1))
     least = None if part.performance_cores is None else min(part.performance_cores, cores)
     return replace(
         part, cores=cores, threads=cores * threads, performance_cores=least, stands_for_unknown=True, aliases=()

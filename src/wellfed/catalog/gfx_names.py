@@ -36,7 +36,7 @@ def architecture(name: str) -> str | None:
 def of_architecture(name: str, memory_bytes: int | None, specs: Iterable[GpuSpec]) -> GpuSpec | None:
     """The one card of that architecture and memory; None where several are meant, or none is known."""
     products = _PRODUCTS.get(architecture(name) or "", ())
-    found = [spec for spec in specs if spec.id in products]
+    candidates = [spec for spec in specs if spec.id in products]
     if memory_bytes is not None:
-        found = [spec for spec in found if near(spec, memory_bytes)]
-    return found[0] if len(found) == 1 else None
+        candidates = [spec for spec in candidates if near(spec, memory_bytes)]
+    return candidates[0] if len(candidates) == 1 else None

@@ -68,14 +68,14 @@ def resolve_cpu(name: str) -> Resolved[CpuSpec]:
 
 def find_gpu(name: str) -> Resolved[GpuSpec] | None:
     """As `resolve_gpu`, None where the name fits nothing."""
-    found = _look("gpus", names.parse(name))
-    return Resolved(gpu_spec(found[0].row), found[1]) if found else None
+    resolved = _look("gpus", names.parse(name))
+    return Resolved(gpu_spec(resolved[0].row), resolved[1]) if resolved else None
 
 
 def find_cpu(name: str) -> Resolved[CpuSpec] | None:
     """As `resolve_cpu`, None where the name fits nothing."""
-    found = _look("cpus", names.parse(name))
-    return Resolved(cpu_spec(found[0].row), found[1]) if found else None
+    resolved = _look("cpus", names.parse(name))
+    return Resolved(cpu_spec(resolved[0].row), resolved[1]) if resolved else None
 
 
 def gpu_or_none(name: str, memory_bytes: int | None = None) -> GpuSpec | None:
@@ -83,8 +83,8 @@ def gpu_or_none(name: str, memory_bytes: int | None = None) -> GpuSpec | None:
     if gfx_names.architecture(name) is not None:
         return gfx_names.of_architecture(name, memory_bytes, gpus())
     if memory_bytes is None:
-        found = find_gpu(name)
-        return found.spec if found else None
+        resolved = find_gpu(name)
+        return resolved.spec if resolved else None
     if cut_names.is_cut(name):
         return _of_cut_name(name, memory_bytes)
     return _nearest(name, memory_bytes)
@@ -98,8 +98,8 @@ def _nearest(name: str, memory_bytes: int) -> GpuSpec | None:
 
 def _of_cut_name(name: str, memory_bytes: int) -> GpuSpec | None:
     """The card whose name a tool's column cut short: by its memory, or not at all."""
-    whole = cut_names.matching(name, memory_bytes, gpus())
-    tries = (whole, _nearest(name, memory_bytes), _nearest(cut_names.without_cut_word(name), memory_bytes))
+    full_name = cut_names.matching(name, memory_bytes, gpus())
+    tries = (full_name, _nearest(name, memory_bytes), _nearest(cut_names.without_cut_word(name), memory_bytes))
     return next((spec for spec in tries if cut_names.near(spec, memory_bytes)), None)
 
 
@@ -108,10 +108,10 @@ def cpu_or_none(name: str, cores: int | None = None) -> CpuSpec | None:
 
     `cores` may be fewer than the part has (cpusets, virtual machines), not more.
     """
-    found = find_cpu(_without_counts(name))
-    if found is None or found.assumptions or (cores is not None and cores > found.spec.cores):
+    resolved = find_cpu(_without_counts(name))
+    if resolved is None or resolved.assumptions or (cores is not None and cores > resolved.spec.cores):
         return None
-    return found.spec
+    return resolved.spec
 
 
 def near_parts(name: str) -> tuple[str, ...]:
@@ -172,10 +172,10 @@ def _without_counts(name: str) -> str:
 def _find(kind: str, folder: str, name: str, least: bool = True) -> tuple[match.Part, tuple[Assumption, ...]]:
     """The part a name means. Raises UnknownName with near matches."""
     query = names.parse(name)
-    found = _look(folder, query, least) or match.find(query, parts(folder), least)
-    if found is None:
+    resolved = _look(folder, query, least) or match.find(query, parts(folder), least)
+    if resolved is None:
         raise UnknownName(kind, name.strip(), match.near(query, parts(folder)))
-    return found
+    return resolved
 
 
 def _look(folder: str, query: names.Query, least: bool = True) -> tuple[match.Part, tuple[Assumption, ...]] | None:
@@ -185,7 +185,7 @@ def _look(folder: str, query: names.Query, least: bool = True) -> tuple[match.Pa
     """
     numbers = [word for word in query.words if len(word) > 1 and any(character.isdigit() for character in word)]
     for enough in (all, any) if len(numbers) > 1 else (all,):
-        found = match.find(query, parts_with(folder, numbers, enough), least)
-        if found is not None:
-            return found
+        resolved = match.find(query, parts_with(folder, numbers, enough), least)
+        if resolved is not None:
+            return resolved
     return None

@@ -84,15 +84,15 @@ class HuggingFace:
         query = {"pipeline_tag": task, "sort": "downloads", "direction": "-1", "limit": str(min(most, _PAGE))}
         expand = "&".join(f"expand[]={field}" for field in ("downloads", "gated", "safetensors"))
         url: str | None = f"{self._endpoint}/api/models?{httpx.QueryParams(query)}&{expand}"
-        given = 0
+        yielded = 0
         for _ in range(_MOST_PAGES):
             response = _answered(self._client, "GET", url or "", self._sleep, headers=self._headers)
             for row in _rows(response):
-                if given == most:
+                if yielded == most:
                     return
                 listed = _listed(row)
                 if listed is not None:
-                    given += 1
+                    yielded += 1
                     yield listed
             url = self._next(response)
             if url is None:
@@ -102,8 +102,8 @@ class HuggingFace:
         link = response.links.get("next", {}).get("url")
         if not link:
             return None
-        parts, own = urlsplit(urljoin(str(response.url), link)), urlsplit(self._endpoint)
-        return urlunsplit((own.scheme, own.netloc, own.path + parts.path, parts.query, ""))
+        parts, endpoint = urlsplit(urljoin(str(response.url), link)), urlsplit(self._endpoint)
+        return urlunsplit((endpoint.scheme, endpoint.netloc, endpoint.path + parts.path, parts.query, ""))
 
     def file(self, repository: str, name: str) -> dict[str, Any]:
         """Its newest version. Raises Withheld."""
@@ -127,7 +127,7 @@ class ModelScope:
 
     def most_downloaded(self, task: str, most: int) -> Iterator[Listed]:
         """By numbered pages, until one is empty."""
-        given = 0
+        yielded = 0
         for page in range(1, _MOST_PAGES + 1):
             body = {
                 "PageNumber": page,
@@ -143,10 +143,10 @@ class ModelScope:
             if not isinstance(rows, list) or not rows:
                 return
             for row in rows:
-                if given == most:
+                if yielded == most:
                     return
                 if isinstance(row, dict) and row.get("Path") and row.get("Name"):
-                    given += 1
+                    yielded += 1
                     downloads = row.get("Downloads")
                     yield Listed(f"{row['Path']}/{row['Name']}", downloads if isinstance(downloads, int) else 0)
 
@@ -228,13 +228,13 @@ class _Broken(BadInput):
 
 
 def _answered(
-    client: httpx.Client, method: str, url: str, sleep: Callable[[float], None], **given: Any
+    client: httpx.Client, method: str, url: str, sleep: Callable[[float], None], **arguments: Any
 ) -> httpx.Response:
     """The answer, after the waits that the hub asks for. Raises _Refused for other statuses, _Broken for no answer."""
     host = urlsplit(url).netloc
     for attempt in range(_TRIES):
         try:
-            response = _read(client, method, url, **given)
+            response = _read(client, method, url, **arguments)
         except httpx.HTTPError as error:
             if attempt + 1 == _TRIES:
                 text = "{host} gives no whole answer ({error})"
@@ -263,9 +263,9 @@ def _answered(
     raise _Refused(503, host)
 
 
-def _read(client: httpx.Client, method: str, url: str, **given: Any) -> httpx.Response:
+def _read(client: httpx.Client, method: str, url: str, **arguments: Any) -> httpx.Response:
     """The whole response, at most _MOST_BYTES of it."""
-    with client.stream(method, url, **given) as response:
+    with client.stream(method, url, **arguments) as response:
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
@@ -295,9 +295,9 @@ def _parsed(response: httpx.Response) -> Any:
 
 def _wait_s(response: httpx.Response, attempt: int) -> float:
     """As Retry-After says, in seconds or as a date; else 1, 2, 4 s."""
-    said = response.headers.get("retry-after", "")
-    if said.isdigit():
-        return float(said)
+    header = response.headers.get("retry-after", "")
+    if header.isdigit():
+        return float(header)
     with suppress(ValueError, TypeError):
-        return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     return float(2**attempt)

@@ -72,7 +72,7 @@ class Hit:
 def prepare(row: Row, order: int) -> Part:
     """The look-up entry of a row: its name, its aliases and the names it is assumed for."""
     values = row.values
-    named = names.words_of(names.normalise(row.name))
+    name_words = names.words_of(names.normalise(row.name))
     family_words = frozenset(values.get("words", ())) | {values["vendor"]}
     texts = [(row.name, False), *((text, False) for text in values.get("aliases", ()))]
     texts += [(text, True) for text in values.get("assumed_for", ())]
@@ -80,17 +80,17 @@ def prepare(row: Row, order: int) -> Part:
     alias_memory = [
         size for text in values.get("aliases", ()) for size in names.words_of(names.normalise(text)).memory_gb
     ]
-    sizes = [*named.memory_gb, *alias_memory, values.get("memory_gib")]
-    allowed = family_words | named.words | _CLASS_DIGITS.get(values["vendor"], frozenset())
+    sizes = [*name_words.memory_gb, *alias_memory, values.get("memory_gib")]
+    allowed = family_words | name_words.words | _CLASS_DIGITS.get(values["vendor"], frozenset())
     return Part(
         row,
         order,
-        named.words,
+        name_words.words,
         forms,
         allowed | {values["architecture"]},
         tuple(float(size) for size in sizes if size),
         values.get("form"),
-        named.cores or ((values["cores"],) if "cores" in values else ()),
+        name_words.cores or ((values["cores"],) if "cores" in values else ()),
     )
 
 
@@ -145,8 +145,8 @@ def _fit(query: Query, part: Part, any_size: bool = False) -> Hit | None:
     for form in forms:
         if not form.needed <= query.words or not form.needed:
             continue
-        known = form.needed | part.allowed | _NOISE | sizes | frozenset(_FORM_WORDS)
-        if query.hard.words <= known:
+        expected = form.needed | part.allowed | _NOISE | sizes | frozenset(_FORM_WORDS)
+        if query.hard.words <= expected:
             return Hit(part, form)
     return None
 
@@ -185,9 +185,9 @@ def _cores_match(stated: Sequence[int], part: Part) -> bool:
 
 def _assumptions(query: Query, best: Hit, hits: Sequence[Hit]) -> list[Assumption]:
     name = best.part.row.name
-    told = []
+    assumptions = []
     if best.form.assumed:
-        told.append(
+        assumptions.append(
             Assumption(
                 sentence("match.taken", "{query!r} taken as {name}", query=query.text.strip(), name=name),
                 sentence("match.name-fits-part", "the name fits no part exactly"),
@@ -196,7 +196,7 @@ def _assumptions(query: Query, best: Hit, hits: Sequence[Hit]) -> list[Assumptio
         )
     if query.hard.cores and "form" in best.part.row.values and not _cores_match(query.hard.cores, best.part):
         text = sentence("match.gpu-cores", "{cores} GPU cores", cores=best.part.cores[0] if best.part.cores else "?")
-        told.append(
+        assumptions.append(
             Assumption(
                 text,
                 sentence("match.cores-fit-variant", "{cores} cores fit no variant", cores=query.hard.cores[0]),
@@ -207,14 +207,14 @@ def _assumptions(query: Query, best: Hit, hits: Sequence[Hit]) -> list[Assumptio
     others = [hit.part.row.name for hit in hits if hit is not best and _rank(query, hit)[:-1] == equal]
     if others:
         reason = sentence("match.could-also", "could also be {others}", others=listed(others[:4]))
-        told.append(
+        assumptions.append(
             Assumption(
                 sentence("match.taken", "{query!r} taken as {name}", query=query.text.strip(), name=name),
                 reason,
                 reading=True,
             )
         )
-    return told
+    return assumptions
 
 
 def near(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
@@ -233,9 +233,9 @@ def relatives(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
     letters, number = _letters(query.words), _number(query.words)
     scored = []
     for part in parts:
-        own = part.words
-        shared = len(letters & _letters(own | part.allowed & letters))
-        distance = abs((_number(own) or 0) - number) / max(number, 1) if number is not None else 0.0
+        words = part.words
+        shared = len(letters & _letters(words | part.allowed & letters))
+        distance = abs((_number(words) or 0) - number) / max(number, 1) if number is not None else 0.0
         if shared:
             scored.append((-shared, distance, part.order, part.row.name))
     most = min((score[0] for score in scored), default=0)

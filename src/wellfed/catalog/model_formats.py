@@ -19,26 +19,31 @@ _ATTENTION_LEFT_OUT = {"deepseek", "glm", "kimi", "minimax"}  # of nvidia's NVFP
 
 
 def adapted(
-    found: Model, written: str, chosen: Quantisation, file_bytes: float | None = None
+    model: Model, written: str, chosen: Quantisation, file_bytes: float | None = None
 ) -> tuple[Quantisation, tuple[Assumption, ...]]:
     """What a general label means for this model: its publisher's own files, or a file of `file_bytes`.
 
     `written` is the label as the name or log has it. Gives what had to be assumed too.
     """
     if "ollama" in written.lower():
-        chosen = quantisation("gguf-mxfp4" if found.native_quantisation == "mxfp4-experts" else "q4_k_m")
-    native = found.native_quantisation
+        chosen = quantisation("gguf-mxfp4" if model.native_quantisation == "mxfp4-experts" else "q4_k_m")
+    native = model.native_quantisation
     if native in {"mxfp4-experts", "fp8-fp4-experts"} and chosen.id in {"fp8", "nvfp4", "mxfp4"}:
-        own = quantisation(native)
-        return own, (
+        native_quantisation = quantisation(native)
+        return native_quantisation, (
             Assumption(
-                sentence("model-formats.weights", "{written} weights are {own}", written=written, own=own.label),
+                sentence(
+                    "model-formats.weights",
+                    "{written} weights are {own}",
+                    written=written,
+                    own=native_quantisation.label,
+                ),
                 sentence("model-formats.published-rest-named", "as published; the rest is named by activations"),
             ),
         )
     if native == "int4-experts" and chosen.id == "int4":
         return quantisation(native), ()
-    if chosen.id == "nvfp4" and found.is_moe and found.family in _ATTENTION_LEFT_OUT:
+    if chosen.id == "nvfp4" and model.is_moe and model.family in _ATTENTION_LEFT_OUT:
         chosen = quantisation("nvfp4-ffn")
         return chosen, (
             Assumption(
@@ -46,37 +51,37 @@ def adapted(
                 sentence("model-formats.so-do-nvidia", "so do NVIDIA's checkpoints of this family"),
             ),
         )
-    return _as_published(found, chosen, file_bytes)
+    return _as_published(model, chosen, file_bytes)
 
 
 def _as_published(
-    found: Model, chosen: Quantisation, file_bytes: float | None
+    model: Model, chosen: Quantisation, file_bytes: float | None
 ) -> tuple[Quantisation, tuple[Assumption, ...]]:
     """The file of that size, or the published file of that quantisation where its recipe is not the standard one."""
-    files = published_files(found.id)
+    files = published_files(model.id)
     if file_bytes is None:
         if chosen.file_bytes is not None or chosen.id not in files:
             return chosen, ()
-        return _by_hand(found, chosen.sized(files[chosen.id])), ()
+        return _by_hand(model, chosen.sized(files[chosen.id])), ()
     for identity, size in files.items():
         if abs(size / file_bytes - 1) < 0.001:
-            return _by_hand(found, quantisation(identity).sized(size)), ()
-    if chosen.file_bytes is not None or abs(weights(found, chosen).total / file_bytes - 1) < 0.002:
+            return _by_hand(model, quantisation(identity).sized(size)), ()
+    if chosen.file_bytes is not None or abs(weights(model, chosen).total / file_bytes - 1) < 0.002:
         return chosen, ()
-    said = (
+    text = (
         Assumption(
             sentence("model-formats.layers-scaled-file", "layers scaled to the file's size"),
             sentence("model-formats.recipe-unknown", "its recipe is unknown"),
         ),
     )
-    return _by_hand(found, chosen.sized(file_bytes)), said
+    return _by_hand(model, chosen.sized(file_bytes)), text
 
 
-def _by_hand(found: Model, chosen: Quantisation) -> Quantisation:
+def _by_hand(model: Model, chosen: Quantisation) -> Quantisation:
     """ik_llama.cpp's types above their standard size: everything but the routed experts is Q8_0, by custom."""
-    plain_size = weights(found, replace(chosen, file_bytes=None)).total
-    own = chosen.id.endswith(("_r4", "_r8")) or chosen.recipe in _OF_IK
-    by_hand = found.is_moe and own and chosen.file_bytes is not None and chosen.file_bytes > 1.02 * plain_size
+    plain_size = weights(model, replace(chosen, file_bytes=None)).total
+    of_fork = chosen.id.endswith(("_r4", "_r8")) or chosen.recipe in _OF_IK
+    by_hand = model.is_moe and of_fork and chosen.file_bytes is not None and chosen.file_bytes > 1.02 * plain_size
     return replace(chosen, resident="Q8_0") if by_hand else chosen
 
 
@@ -93,10 +98,12 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
         return by_label(model.native_quantisation), ()
     several = [part for part in written.split("-") if _GGUF_TYPE.match(part)]
     if len(several) > 1:
-        said = message("resolve.formats", "the name tells several formats: {formats}", formats=Listing(tuple(several)))
+        problem = message(
+            "resolve.formats", "the name tells several formats: {formats}", formats=Listing(tuple(several))
+        )
         return None, (
             Assumption(
-                as_text(said), sentence("model-formats.which-them-meant", "which of them is meant cannot be told")
+                as_text(problem), sentence("model-formats.which-them-meant", "which of them is meant cannot be told")
             ),
         )
     for label in _labels(written, name):

@@ -105,19 +105,19 @@ def _spelled(facts: Entry, name: Name) -> tuple[Assumption, ...]:
     library = tags().get(f"{short}:latest")
     if library is None or library == facts.id:
         return _differs(facts, name, _LISTED if library is None else _LIBRARY)
-    said = message(
+    text = message(
         "resolve.library-differs", "in Ollama's library {name} is {model}", name=short, model=entry(library).name
     )
     assumption = Assumption(
-        as_text(said), sentence("model-names.latest-names-one", "{short}:latest names that one", short=short)
+        as_text(text), sentence("model-names.latest-names-one", "{short}:latest names that one", short=short)
     )
     return (*_differs(facts, name), assumption)
 
 
 def _of_ollama(identity: Identity) -> Identity:
     """With its library's own recipe of the format that the tag names."""
-    made = identity.quantisation
-    return identity if made is None else replace(identity, quantisation=made.made_by("ollama"))
+    quantisation = identity.quantisation
+    return identity if quantisation is None else replace(identity, quantisation=quantisation.made_by("ollama"))
 
 
 def loose(text: str) -> Identity:
@@ -159,11 +159,11 @@ _CONTEXT = regex(r"(\d{1,4})(k|m)")
 def _at_context(name: Name) -> Identity | None:
     """A model published once more for another context: 'Qwen3-14B-128K' is Qwen3-14B with that limit."""
     words = name.distinguishing
-    said = [match for word in words if (match := _CONTEXT.fullmatch(word))]
-    chosen = matched(words - {said[0][0]}) if len(said) == 1 else None
+    contexts = [match for word in words if (match := _CONTEXT.fullmatch(word))]
+    chosen = matched(words - {contexts[0][0]}) if len(contexts) == 1 else None
     if chosen is None or not chosen.has_config:
         return None
-    limit = _tokens(said[0])
+    limit = _tokens(contexts[0])
     text = message(
         "resolve.said-context",
         "{name} is {model} for {tokens} tokens",
@@ -171,22 +171,22 @@ def _at_context(name: Name) -> Identity | None:
         model=chosen.name,
         tokens=limit,
     )
-    told = Assumption(as_text(text), sentence("model-names.name-tells-context", "its name tells the context"))
-    return _identity(chosen, How.LOOSE, name, (told,), replace(by_id(chosen.id), context_limit=limit))
+    assumption = Assumption(as_text(text), sentence("model-names.name-tells-context", "its name tells the context"))
+    return _identity(chosen, How.LOOSE, name, (assumption,), replace(by_id(chosen.id), context_limit=limit))
 
 
 def _at_said_context(facts: Entry, model: Model, name: Name) -> Model:
     """With the context that the name tells (Yi-34B-200K), where the entry's own names tell none of that kind."""
-    said = [match for word in name.distinguishing if (match := _CONTEXT.fullmatch(word))]
-    own = {word for line in spellings(facts.id) if not line.alias for word in line.words}
-    if len(said) != 1 or any(_CONTEXT.fullmatch(word) for word in own):
+    contexts = [match for word in name.distinguishing if (match := _CONTEXT.fullmatch(word))]
+    spelled = {word for line in spellings(facts.id) if not line.alias for word in line.words}
+    if len(contexts) != 1 or any(_CONTEXT.fullmatch(word) for word in spelled):
         return model
-    return replace(model, context_limit=_tokens(said[0]))
+    return replace(model, context_limit=_tokens(contexts[0]))
 
 
-def _tokens(said: re.Match[str]) -> int:
+def _tokens(match: re.Match[str]) -> int:
     """32K and 128K are powers of two, and so is what 262K rounds; 200K is not."""
-    count = int(said[1]) * (1000 if said[2] == "k" else 10**6)
+    count = int(match[1]) * (1000 if match[2] == "k" else 10**6)
     power = 1 << round(math.log2(count))
     return power if abs(power / count - 1) < _POWER_SLACK else count
 
@@ -205,15 +205,17 @@ def _without_prefix(text: str, name: Name) -> Identity:
     if owner.lower() in families():
         raise unknown_model(_as_asked(name), name.distinguishing)
     try:
-        found = loose(f"{_PREFIXING}/{rest}{'-GGUF' if name.is_gguf else ''}{form}")
+        prefixed = loose(f"{_PREFIXING}/{rest}{'-GGUF' if name.is_gguf else ''}{form}")
     except UnknownName:
         raise unknown_model(_as_asked(name), name.distinguishing) from None
-    told = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=found.entry.name)
+    taken_for = message(
+        "resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=prefixed.entry.name
+    )
     return replace(
-        found,
+        prefixed,
         assumptions=(
-            Assumption(as_text(told), sentence("model-names.first-word-maker", "its first word is its maker's")),
-            *found.assumptions[1:],
+            Assumption(as_text(taken_for), sentence("model-names.first-word-maker", "its first word is its maker's")),
+            *prefixed.assumptions[1:],
         ),
     )
 
@@ -256,9 +258,9 @@ _FULL = "full"  # the whole model, not a distilled one
 
 def _undiminished(name: Name) -> Entry | None:
     """The largest model of what is named besides; a short name (R1) counts where it is all that is left."""
-    named = largest(name.distinguishing - {_FULL})
+    by_size = largest(name.distinguishing - {_FULL})
     identity = names().get(key("".join(word for word in name.words if word != _FULL)))
-    return named or (entry(identity) if identity else None)
+    return by_size or (entry(identity) if identity else None)
 
 
 def _identity(

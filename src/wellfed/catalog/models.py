@@ -129,13 +129,13 @@ def _build(files: Files) -> dict[str, Any]:
     The user's tables take the place of the bundled ones with the same id.
     """
     bundled = {path: tables for path, tables in files.items() if path.parent == _DATA}
-    own = {path: tables for path, tables in files.items() if path.parent != _DATA}
-    tables = {**merged(bundled), **merged(own)}
-    whole = {identity: _with_parent(identity, tables, ()) for identity in tables}
-    made = name_index.index(whole, key)
-    return made | {
-        "names": {**_tag_names(tables), **made["names"]},
-        "described": [identity for identity, table in whole.items() if "config" in table],
+    added = {path: tables for path, tables in files.items() if path.parent != _DATA}
+    tables = {**merged(bundled), **merged(added)}
+    complete = {identity: _with_parent(identity, tables, ()) for identity in tables}
+    indexed = name_index.index(complete, key)
+    return indexed | {
+        "names": {**_tag_names(tables), **indexed["names"]},
+        "described": [identity for identity, table in complete.items() if "config" in table],
         "tags": {tag.lower(): identity for identity, table in tables.items() for tag in _texts(table.get("tags"))},
         "published": _published(tables),
     }
@@ -206,16 +206,16 @@ def names() -> Mapping[str, str]:
 
 def tags() -> Mapping[str, str]:
     """Every tag of Ollama's library, in lower case with its colon (`qwen3:4b`), and its entry's id."""
-    found: Mapping[str, str] = _compiled()["tags"]
-    return found
+    tag_ids: Mapping[str, str] = _compiled()["tags"]
+    return tag_ids
 
 
 def repackaging(repository: str) -> Repackaging | None:
     """The known repackaging in `owner/NAME`, upper and lower case alike; None where it is not known."""
-    found = _compiled()["published"].get(repository.lower())
-    if found is None:
+    published = _compiled()["published"].get(repository.lower())
+    if published is None:
         return None
-    identity, row = found
+    identity, row = published
     files = {quant: float(size) * 2**30 for quant, size in _mapping(row.get("files_gib")).items()}
     sizes = _number(row.get("bytes")), _number(row.get("mtp_bytes"))
     return Repackaging(str(row["repo"]), str(identity), str(row["format"]), *sizes, files)
@@ -223,8 +223,8 @@ def repackaging(repository: str) -> Repackaging | None:
 
 def repackagings(identity: str) -> tuple[Repackaging, ...]:
     """All known repackagings of a model."""
-    found = (repackaging(str(row["repo"])) for row in table(identity).get("published", ()))
-    return tuple(row for row in found if row is not None)
+    rows = (repackaging(str(row["repo"])) for row in table(identity).get("published", ()))
+    return tuple(row for row in rows if row is not None)
 
 
 def spelling_words(identity: str) -> list[tuple[bool, str]]:
@@ -302,7 +302,7 @@ def _no_earlier_than(identity: str) -> str | None:
 
 def sizes_only(facts: Entry) -> Unsupported:
     """Why an entry of published sizes cannot be planned, and what would tell."""
-    said = message(
+    problem = message(
         "model.sizes-only",
         "of {name} only its published size is known ({billions} billion parameters), not its layers: "
         "its cache, speed and fit cannot be told",
@@ -310,7 +310,7 @@ def sizes_only(facts: Entry) -> Unsupported:
         billions=Amount(None if facts.parameters is None else facts.parameters / 1e9, ""),
     )
     hint = message("model.sizes-only.hint", "give its config.json, its folder or a GGUF file, or name it as owner/name")
-    return Unsupported(said, hint)
+    return Unsupported(problem, hint)
 
 
 def _text(value: object) -> str | None:

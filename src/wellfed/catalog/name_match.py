@@ -60,10 +60,10 @@ def sizes(identity: str) -> frozenset[str]:
 def matched(words: frozenset[str]) -> Entry | None:
     """The entry that explains all of `words`; None where there is none, or where several do equally well."""
     possible = [line for line in _possible(words) if explains_sizes(line.id, words - line.words)]
-    whole = [line for line in possible if line.words <= words]
-    if whole:
-        longest = max(len(line.words) for line in whole)
-        best = [line for line in whole if len(line.words) == longest]
+    contained = [line for line in possible if line.words <= words]
+    if contained:
+        longest = max(len(line.words) for line in contained)
+        best = [line for line in contained if len(line.words) == longest]
         return _only(line.id for line in best if not line.alias) or _only(line.id for line in best)
     lacking = [line.id for line in possible if line.without_active <= words]
     return _only(lacking) or (_only(line.id for line in possible) if _narrow(words) else None)
@@ -74,11 +74,11 @@ def written_alike(words: frozenset[str], core: str) -> Entry | None:
 
     The words alone do not tell glm-4-9b-chat from glm-4-9b-hf, for chat and hf say nothing of a model elsewhere.
     """
-    asked = key(core)
+    core_key = key(core)
     return _only(
         line.id
         for line in _possible(words)
-        if line.words == words and any(key(text.rpartition("/")[2]) == asked for text in entry(line.id).spellings)
+        if line.words == words and any(key(text.rpartition("/")[2]) == core_key for text in entry(line.id).spellings)
     )
 
 

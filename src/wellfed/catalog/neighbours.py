@@ -33,7 +33,6 @@ class UnknownModel(UnknownName):
                 "name it by its hub id (owner/name), its folder with config.json, or a GGUF file",
             )
         )
-        self.advice = advice
         self.hint = as_text(advice)
 
 
@@ -42,7 +41,6 @@ class OfWhich(UnknownModel):
 
     def __init__(self, name: str, near: tuple[str, ...], advice: Message) -> None:
         super().__init__(name, near)
-        self.advice = advice
         self.hint = as_text(advice)
 
 
@@ -64,10 +62,10 @@ _FULL = ("deepseek-r1", "deepseek-r1-0528")
 
 def _distilled(size: float | None) -> tuple[str, ...]:
     """DeepSeek-R1's distilled models, the nearest in size first."""
-    named = [identity for identity in families()["deepseek"] if identity.startswith("deepseek-r1-distill-")]
+    distilled = [identity for identity in families()["deepseek"] if identity.startswith("deepseek-r1-distill-")]
     if size is None:
-        return tuple(sorted(named, key=lambda identity: -(entry(identity).parameters or 0.0))[:_OFFERED])
-    return tuple(sorted(named, key=lambda identity: _distance(identity, size))[:_OFFERED])
+        return tuple(sorted(distilled, key=lambda identity: -(entry(identity).parameters or 0.0))[:_OFFERED])
+    return tuple(sorted(distilled, key=lambda identity: _distance(identity, size))[:_OFFERED])
 
 
 def neighbours(words: frozenset[str], count: int = _OFFERED) -> tuple[str, ...]:
@@ -112,8 +110,8 @@ def _rank(line: Spelling, words: frozenset[str], size: float | None) -> tuple[fl
     Another generation's word (r1 for r2, 4 for 4.1) counts nearly as much as the word itself, the nearer the more.
     """
     bare = without_sizes(line.words)
-    asked = [number for word in words - bare if (number := _generation(word))]
-    kin = {word: max((_near(number, word) for number in asked), default=0.0) for word in bare - words}
+    wanted_generations = [number for word in words - bare if (number := _generation(word))]
+    kin = {word: max((_near(number, word) for number in wanted_generations), default=0.0) for word in bare - words}
     shared = len(bare & words) + sum(credit or -0.5 for credit in kin.values())
     likeness = SequenceMatcher(None, " ".join(sorted(bare)), " ".join(sorted(words))).ratio()
     return shared, likeness - _distance(line.id, size)
@@ -130,8 +128,12 @@ _KIN, _FAR = 0.9, 0.2  # credit of the same generation, and what each whole one 
 
 
 def _near(number: tuple[str, float], word: str) -> float:
-    other = _generation(word)
-    return max(0.0, _KIN - _FAR * abs(other[1] - number[1])) if other and other[0] == number[0] else 0.0
+    near_generation = _generation(word)
+    return (
+        max(0.0, _KIN - _FAR * abs(near_generation[1] - number[1]))
+        if near_generation and near_generation[0] == number[0]
+        else 0.0
+    )
 
 
 def _distance(identity: str, size: float | None) -> float:

@@ -73,7 +73,7 @@ _NO_FILE = ("cloud", "mlx", "qat", "mtp", "coding")
 
 def default_of(text: str) -> str | None:
     """The quantisation that `ollama pull TAG` fetches; None where `text` is no such tag, or nobody said."""
-    tag = next((one for one in (plain(text).lower(), parse(text).core.lower()) if ":" in one and one in tags()), "")
+    tag = next((tag for tag in (plain(text).lower(), parse(text).core.lower()) if ":" in tag and tag in tags()), "")
     if not tag or any(word in tag.partition(":")[2].split("-") for word in _NO_FILE):
         return None
     model = tag.partition(":")[0]

@@ -14,8 +14,8 @@ from wellfed.message import message, sentence
 from wellfed.patterns import regex
 
 _SAID = {
-    str(each): each
-    for each in (
+    str(kind): kind
+    for kind in (
         sentence("term.image", "image"),
         sentence("term.video", "video"),
         sentence("term.3d", "3D"),
@@ -39,7 +39,7 @@ class NotALanguageModel(Unsupported):
     kind = "not-a-language-model"
 
     def __init__(self, name: str, kind_of: str) -> None:
-        said = message(
+        problem = message(
             "resolve.not-a-language-model",
             "{name} is no language model but one of this kind: {kind_of}",
             name=name,
@@ -49,7 +49,7 @@ class NotALanguageModel(Unsupported):
             "resolve.not-a-language-model.hint",
             "wellfed plans models that write text, vision-language, omni, OCR, embedding and reranking models included",
         )
-        super().__init__(said, hint)
+        super().__init__(problem, hint)
         self.kind_of = kind_of
 
 
@@ -57,20 +57,20 @@ class DraftModel(Unsupported):
     """A head or small model that guesses ahead for another one: it is loaded beside that, not planned alone."""
 
     def __init__(self, name: str) -> None:
-        said = message(
+        problem = message(
             "resolve.draft", "{name} drafts for another model (speculative decoding) and runs beside it", name=name
         )
-        super().__init__(said, message("resolve.draft.hint", "plan the model that it drafts for"))
+        super().__init__(problem, message("resolve.draft.hint", "plan the model that it drafts for"))
 
 
 class Projector(Unsupported):
     """The file with which a GGUF model sees or hears: it is loaded beside that, not planned alone."""
 
     def __init__(self, name: str) -> None:
-        said = message(
+        problem = message(
             "resolve.projector", "{name} is the part with which a model sees or hears, and runs beside it", name=name
         )
-        super().__init__(said, message("resolve.projector.hint", "plan the model that it belongs to"))
+        super().__init__(problem, message("resolve.projector.hint", "plan the model that it belongs to"))
 
 
 _DRAFT_WORDS = "eagle eagle2 eagle3 dflash dspark medusa hydra pard speculator speculators draft drafter"

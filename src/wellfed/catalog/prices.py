@@ -75,11 +75,11 @@ def load_prices(path: Path) -> Prices:
     """
     kind, _, name = str(path).partition(":")
     if kind == "example":
-        known = sorted(file.stem for file in _EXAMPLES.glob("*.toml"))
-        if name.lower() not in known:
+        names = sorted(file.stem for file in _EXAMPLES.glob("*.toml"))
+        if name.lower() not in names:
             raise BadInput(
                 sentence("prices.there-example-prices", "there is no example of prices in {name}", name=name or "?"),
-                sentence("prices.there", "there are: {known}", known=listed(known)),
+                sentence("prices.there", "there are: {known}", known=listed(names)),
             )
         path = _EXAMPLES / f"{name.lower()}.toml"
     try:
@@ -126,7 +126,7 @@ def _price(path: Path, name: str, entry: Any) -> Price:
 
 
 def _part_id(path: Path, name: str) -> str:
-    found = find_gpu(name) or find_cpu(name)
-    if found is None:
+    resolved = find_gpu(name) or find_cpu(name)
+    if resolved is None:
         raise UnknownName(sentence("prices.part", "part in {path}", path=path), name)
-    return found.spec.id
+    return resolved.spec.id

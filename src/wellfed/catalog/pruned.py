@@ -50,11 +50,11 @@ def _pruned_by_share(name: Name) -> tuple[Entry, Model, Assumption] | None:
     original = matched(name.distinguishing - {match[1], match[2]}) if match else None
     if match is None or original is None or not original.has_config:
         return None
-    whole = by_id(original.id)
-    experts = _experts(whole)
+    uncut = by_id(original.id)
+    experts = _experts(uncut)
     remaining = experts - experts * int(match[2]) // 100
     return (
-        (original, with_experts(whole, remaining, name.core), _told(name, original, remaining, experts))
+        (original, with_experts(uncut, remaining, name.core), _assumption(name, original, remaining, experts))
         if experts
         else None
     )
@@ -75,19 +75,19 @@ def _cut_to(identity: str, parameters: float, name: Name) -> tuple[Entry, Model,
     facts = entry(identity)
     if not facts.has_config:
         return None
-    whole = by_id(identity)
-    experts = _experts(whole)
-    share = _parameters_of_one_expert(whole)
+    uncut = by_id(identity)
+    experts = _experts(uncut)
+    share = _parameters_of_one_expert(uncut)
     if not share:
         return None
-    remaining = _usual(experts, experts - (counts(whole).parameters - parameters) / share, _HALF_A_UNIT / share)
-    cut = with_experts(whole, remaining, name.core)
+    remaining = _usual(experts, experts - (counts(uncut).parameters - parameters) / share, _HALF_A_UNIT / share)
+    cut = with_experts(uncut, remaining, name.core)
     if not experts * _LEAST_SHARE <= remaining < experts or abs(counts(cut).parameters / parameters - 1) > _ROUNDING:
         return None
-    return facts, cut, _told(name, facts, remaining, experts)
+    return facts, cut, _assumption(name, facts, remaining, experts)
 
 
-def _told(name: Name, original: Entry, remaining: int, experts: int) -> Assumption:
+def _assumption(name: Name, original: Entry, remaining: int, experts: int) -> Assumption:
     text = message(
         "resolve.pruned",
         "{name} is {original} with {remaining} of its {experts} experts in each layer: so many make up its size",

@@ -28,7 +28,7 @@ class Published:
 
     @property
     def size_bytes(self) -> int:
-        """Of all files."""
+        """Bytes of all the files together."""
         return sum(size for _, size in self.files)
 
 
@@ -41,9 +41,9 @@ def gguf_repositories(repository: str) -> tuple[str, ...]:
     return (*first, f"unsloth/{name}-GGUF", f"bartowski/{owner}_{name}-GGUF", f"ggml-org/{name}-GGUF")
 
 
-def gguf_files(repository: str, quantisation: str, size_bytes: float, own: bool = False) -> Published:
-    """The GGUF files of a type by rule: one, or parts of at most 50 GB. `own`: the repository is the GGUF's itself."""
-    place = repository if own else gguf_repositories(repository)[0]
+def gguf_files(repository: str, quantisation: str, size_bytes: float, holds_gguf: bool = False) -> Published:
+    """The GGUF files of a type by rule: one, or parts of at most 50 GB. `holds_gguf`: `repository` has them."""
+    place = repository if holds_gguf else gguf_repositories(repository)[0]
     stem = place.rpartition("/")[2]
     stem = stem[: -len("-GGUF")] if stem.lower().endswith("-gguf") else stem
     if place.startswith(f"{_OPENAI_GGUF}/"):
@@ -58,8 +58,8 @@ def gguf_files(repository: str, quantisation: str, size_bytes: float, own: bool 
 
 def _spelt(quantisation: str) -> str:
     """As file names have it: Q4_K_M, UD-Q2_K_XL, BF16, MXFP4."""
-    known = {"gguf-mxfp4": "MXFP4_MOE", "gguf-f32": "F32", "f16": "F16"}
-    return known.get(quantisation.lower(), quantisation.upper())
+    labels = {"gguf-mxfp4": "MXFP4_MOE", "gguf-f32": "F32", "f16": "F16"}
+    return labels.get(quantisation.lower(), quantisation.upper())
 
 
 def served_repository(repository: str, native: str, quantisation: str) -> str:

@@ -61,5 +61,5 @@ def scored_models(use: str) -> tuple[str, ...]:
 
 def quantisation_loss(quantisation: str) -> float | None:
     """The share of a benchmark's score that weights of this type lose on average (0.01 = 1 %); None: not known."""
-    found = _tables().get("losses", {}).get(quantisation.lower())
-    return None if found is None else float(found["loss"])
+    loss = _tables().get("losses", {}).get(quantisation.lower())
+    return None if loss is None else float(loss["loss"])

@@ -56,10 +56,10 @@ def sight_of(model: Model) -> Sight | None:
     for family in _families():
         if model.wrapper in family.kinds or (size and size in family.parameters):
             return family.sight
-    found = [
+    sights = [
         (len(part), family.sight)
         for family in _families()
         for part in family.names
         if any(part in name for name in spelled)
     ]
-    return max(found, key=lambda pair: pair[0])[1] if found else None
+    return max(sights, key=lambda pair: pair[0])[1] if sights else None

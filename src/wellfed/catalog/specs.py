@@ -18,10 +18,10 @@ def part_id(row: Row) -> str:
     """The part's identifier: its name in lower case with hyphens, without the words everybody leaves out."""
     dropped = {"nvidia", "amd", "intel", "geforce", "radeon", "instinct", "tesla", "edition"}
     tokens = re.findall(r"[a-z0-9.]+", row.name.lower())
-    kept = [token for token in tokens if token not in dropped]
-    if not any(character.isdigit() for token in kept for character in token):
-        kept = tokens
-    return "-".join(kept)
+    shortened = [token for token in tokens if token not in dropped]
+    if not any(character.isdigit() for token in shortened for character in token):
+        shortened = tokens
+    return "-".join(shortened)
 
 
 def gpu_spec(row: Row) -> GpuSpec:

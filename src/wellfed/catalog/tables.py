@@ -32,8 +32,8 @@ class Row:
 
 def table(name: str) -> Mapping[str, Any]:
     """One of the small tables beside the parts: hosts.toml, systems.toml, memory.toml ..."""
-    found: Mapping[str, Any] = _small_tables()[name]
-    return found
+    rows: Mapping[str, Any] = _small_tables()[name]
+    return rows
 
 
 def write_compiled(into: Path) -> Path:
@@ -60,8 +60,8 @@ def family_rows(family: str, table: Mapping[str, Any]) -> Iterator[Row]:
     for name, cells in table["parts"].items():
         values = shared | dict(zip(table["columns"], cells, strict=False))
         if isinstance(cells[-1], dict):
-            own = cells[-1]
-            values |= own | {"words": [*shared["words"], *own.get("words", ())]}
+            cell = cells[-1]
+            values |= cell | {"words": [*shared["words"], *cell.get("words", ())]}
         for chart, ratings in table.get("single_thread", {}).items():
             if name in ratings:
                 values |= {"single_thread_rating": ratings[name], "single_thread_chart": chart}

@@ -46,50 +46,52 @@ def update(hub: Hub, most: int, today: date, tasks: tuple[str, ...] = TASKS) -> 
     What was read before a hub broke off is kept. Raises BadInput where the hub gives no list, or nothing can be
     written.
     """
-    found = Update()
+    result = Update()
     tables: dict[str, dict[str, Any]] = dict(_written())
     try:
         for task in tasks:
             for listed in hub.most_downloaded(task, most):
-                _one(hub, listed, task, today, tables, found)
+                _update_model(hub, listed, task, today, tables, result)
     finally:
-        if found.new or found.changed:
-            found.path = _write(tables)
-    return found
+        if result.new or result.changed:
+            result.path = _write(tables)
+    return result
 
 
-def _one(hub: Hub, listed: Listed, task: str, today: date, tables: dict[str, dict[str, Any]], found: Update) -> None:
+def _update_model(
+    hub: Hub, listed: Listed, task: str, today: date, tables: dict[str, dict[str, Any]], result: Update
+) -> None:
     identity, theirs = _identity(listed.repository)
-    if identity in found.new or identity in found.changed:
+    if identity in result.new or identity in result.changed:
         return
     if theirs is None and identity in names().values():
         return  # another repository's name for a known model: a repackaging, a mirror
     try:
         config = hub.file(listed.repository, "config.json")
-        made = _table(hub, listed, task, config, today, theirs)
+        fresh = _table(hub, listed, task, config, today, theirs)
     except Withheld as withheld:
-        found.left_out.append((listed.repository, withheld.reason))
+        result.left_out.append((listed.repository, withheld.reason))
         return
     except WellfedError as error:
         reason = error.message if isinstance(error.message, Message) else None
         text = "its config.json is not understood: {why}"
-        found.left_out.append(
+        result.left_out.append(
             (listed.repository, reason or message("catalog.update.config", text, why=str(error.message)))
         )
         return
-    if theirs is not None and _same(theirs, made):
-        found.unchanged += 1
+    if theirs is not None and _same(theirs, fresh):
+        result.unchanged += 1
         return
     stored = _stored_bytes(hub, listed.repository)
-    tables[identity] = made if stored is None else {**made, "bytes": float(stored)}
-    (found.new if theirs is None else found.changed).append(identity)
+    tables[identity] = fresh if stored is None else {**fresh, "bytes": float(stored)}
+    (result.new if theirs is None else result.changed).append(identity)
 
 
 def _identity(repository: str) -> tuple[str, Mapping[str, Any] | None]:
     """The entry whose own repository this is, with its table; else an id for a new one and None."""
-    known = names().get(name_key(repository))
-    if known is not None and (entry(known).repository or "").lower() == repository.lower():
-        return known, table(known)
+    known_id = names().get(name_key(repository))
+    if known_id is not None and (entry(known_id).repository or "").lower() == repository.lower():
+        return known_id, table(known_id)
     same_name = names().get(name_key(repository.rpartition("/")[2]))
     if same_name is not None:
         return same_name, None
@@ -101,24 +103,24 @@ def _table(
 ) -> dict[str, Any]:
     """The model's table. Raises where its layers are not understood and the hub does not say how large it is."""
     name = listed.repository.rpartition("/")[2]
-    made: dict[str, Any] = {"name": name, "repo": listed.repository}
+    fresh: dict[str, Any] = {"name": name, "repo": listed.repository}
     if task in _TASK_NAMES:
-        made["task"] = _TASK_NAMES[task]
-    made |= {key: value for key, value in (theirs or {}).items() if key in _OURS}
+        fresh["task"] = _TASK_NAMES[task]
+    fresh |= {key: value for key, value in (theirs or {}).items() if key in _OURS}
     described = facts(config)
     try:
         model = from_config(config, name)
-        made["config"] = described
-        made["parameters"] = float(counts(model).parameters)
-        made["native"] = native_quantisation(config)
+        fresh["config"] = described
+        fresh["parameters"] = float(counts(model).parameters)
+        fresh["native"] = native_quantisation(config)
     except Unsupported:
         if theirs is not None or listed.parameters is None:
             raise
     if listed.parameters is not None:
-        made["total_parameters"] = float(listed.parameters)
-    made["source"] = f"{hub.name}/{listed.repository} config.json"
-    made["date"] = today.isoformat()
-    return made
+        fresh["total_parameters"] = float(listed.parameters)
+    fresh["source"] = f"{hub.name}/{listed.repository} config.json"
+    fresh["date"] = today.isoformat()
+    return fresh
 
 
 def _stored_bytes(hub: Hub, repository: str) -> int | None:
@@ -136,11 +138,11 @@ _OURS = ("name", "repo", "aliases", "tags", "sizes", "task", "family", "released
 _COMPARED = ("parameters", "context")
 
 
-def _same(theirs: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+def _same(theirs: Mapping[str, Any], fresh: Mapping[str, Any]) -> bool:
     """Whether both tables describe the same layers, cache and context."""
-    if "config" not in theirs or "config" not in made:
-        return "config" not in made
-    old, new = (from_config(side["config"], "x") for side in (theirs, made))
+    if "config" not in theirs or "config" not in fresh:
+        return "config" not in fresh
+    old, new = (from_config(side["config"], "x") for side in (theirs, fresh))
     return (old.layers, old.vocabulary, old.context_limit, old.tied_embeddings) == (
         new.layers,
         new.vocabulary,
@@ -162,7 +164,7 @@ def _written() -> dict[str, dict[str, Any]]:
 def _write(tables: Mapping[str, Mapping[str, Any]]) -> Path:
     path = user_folder() / _FILE
     text = "# Written by `wellfed catalog update`; goes before the bundled tables. Delete it to be without.\n\n"
-    text += "\n\n".join(_toml(identity, made) for identity, made in tables.items()) + "\n"
+    text += "\n\n".join(_toml(identity, row) for identity, row in tables.items()) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
@@ -176,8 +178,8 @@ def _write(tables: Mapping[str, Mapping[str, Any]]) -> Path:
     return path
 
 
-def _toml(identity: str, made: Mapping[str, Any]) -> str:
-    return "\n".join([f"[{json.dumps(identity)}]", *(f"{json.dumps(key)} = {_value(made[key])}" for key in made)])
+def _toml(identity: str, row: Mapping[str, Any]) -> str:
+    return "\n".join([f"[{json.dumps(identity)}]", *(f"{json.dumps(key)} = {_value(row[key])}" for key in row)])
 
 
 def _value(value: object) -> str:

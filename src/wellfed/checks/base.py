@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from wellfed.faults.fault import Fault
 from wellfed.faults.registry import of_state
-from wellfed.faults.steps import complete, look, message_of, plain
+from wellfed.faults.steps import complete, look, plain
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Origin
-from wellfed.message import Message, counted, message
+from wellfed.message import Message, counted, message, message_of
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import FAULTS, Cost, Finding, Remedy, Verdict
 
@@ -76,7 +76,7 @@ def say(
         measured,
         wanted,
         lines,
-        said=message_of(why),
+        message=message_of(why),
         remedies=remedies,
         places=tuple(places),
     )

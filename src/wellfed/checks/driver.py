@@ -17,11 +17,11 @@ def queried(gpu: Gpu) -> bool:
 
 def untold(machine: Machine, gpu: Gpu, setting: str, *keys: str) -> Finding:
     """The verdict where a GPU has no value: not applicable where its driver was asked, else unknown."""
-    mine = tuple(f"{name(gpu)}.{key}" for key in keys)
-    if reason(machine, *mine):
-        return missing(machine, setting, *mine, subject=name(gpu))
-    if any(key in machine.unsupported for key in mine):
-        return missing(machine, setting, *mine, subject=name(gpu))
+    keys_of_gpu = tuple(f"{name(gpu)}.{key}" for key in keys)
+    if reason(machine, *keys_of_gpu):
+        return missing(machine, setting, *keys_of_gpu, subject=name(gpu))
+    if any(key in machine.unsupported for key in keys_of_gpu):
+        return missing(machine, setting, *keys_of_gpu, subject=name(gpu))
     if queried(gpu) and (machine.origin is not Origin.DUMP or gpu.driver_told_all):
         return skip(
             sentence("driver.driver-value-gpu", "{what}: the driver has no value for this GPU", what=setting), name(gpu)

@@ -66,14 +66,14 @@ def unpriced(findings: Iterable[Finding], why: Message) -> Priced:
 
 def _with_cost(finding: Finding, cost: Cost, hardware: bool) -> Finding:
     """The finding with its cost. One that costs nothing says so first, and counts only as a broken part."""
-    if cost.said != NOTHING:
+    if cost.message != NOTHING:
         return replace(finding, cost=cost)
-    why = message("check.costs-nothing", "costs nothing for this model: {why}", why=finding.said or finding.why)
-    return replace(finding, cost=cost, why=str(why), said=why, counts=hardware)
+    why = message("check.costs-nothing", "costs nothing for this model: {why}", why=finding.message or finding.why)
+    return replace(finding, cost=cost, why=str(why), message=why, counts=hardware)
 
 
 def _noted(note: Message) -> Cost:
-    return Cost(note=str(note), said=note)
+    return Cost(note=str(note), message=note)
 
 
 def as_is(machine: Machine, checks: Iterable[Check]) -> Machine:
@@ -105,20 +105,20 @@ def _cost(
             if isinstance(now, str)
             else (checks[0].price(machine, now))
         )
-    then = _try(estimate, as_is(mended(machine, checks), everything))
-    if isinstance(then, str):
-        return _noted(message("cost.not-priced", "not priced: {why}", why=then))
+    after = _try(estimate, as_is(mended(machine, checks), everything))
+    if isinstance(after, str):
+        return _noted(message("cost.not-priced", "not priced: {why}", why=after))
     if isinstance(now, str):
         return _noted(message("cost.only-mended", "runs only when mended; now: {why}", why=now))
-    cost = difference(now, then)
+    cost = difference(now, after)
     silent = [why for check in checks if (why := unpriced_of(check))]
-    return _noted(_why_not(silent)) if cost.said == NOTHING and len(silent) == len(checks) else cost
+    return _noted(_why_not(silent)) if cost.message == NOTHING and len(silent) == len(checks) else cost
 
 
 def unpriced_of(check: Check) -> Message | None:
     """Why no estimate shows what a check's fault does, where none does."""
     fault = fault_of(check)
-    return None if fault is None or fault.price.known else fault.price.how
+    return None if fault is None or fault.price.is_estimated else fault.price.how
 
 
 def _why_not(reasons: list[Message]) -> Message:
@@ -134,24 +134,24 @@ def _try(estimate: Estimator, machine: Machine) -> Estimate | str:
         return error.message
 
 
-def difference(now: Estimate, then: Estimate) -> Cost:
+def difference(now: Estimate, after: Estimate) -> Cost:
     """`then` minus `now` for rates, `now` minus `then` for times: positive is what the fault costs.
 
     Differences of less than 0.2 % are nothing. What does not fit now has no rates to compare. Room for more requests at
     a time makes each one's rate lower and all of them together faster: that is no loss.
     """
-    if now.memory.fits is False and then.memory.fits is not False:
+    if now.memory.fits is False and after.memory.fits is not False:
         return _noted(FITS)
-    decode = _gap(now.decode_tok_s.value, then.decode_tok_s.value)
-    if decode < 0 and then.total_tok_s.value >= now.total_tok_s.value:
+    decode = _gap(now.decode_tok_s.value, after.decode_tok_s.value)
+    if decode < 0 and after.total_tok_s.value >= now.total_tok_s.value:
         decode = 0.0
-    prefill = _gap(now.prefill_tok_s.value, then.prefill_tok_s.value)
-    ttft = -_gap(now.ttft_s.value, then.ttft_s.value)
-    load = 0.0 if now.load_s is None or then.load_s is None else -_gap(now.load_s, then.load_s)
+    prefill = _gap(now.prefill_tok_s.value, after.prefill_tok_s.value)
+    ttft = -_gap(now.ttft_s.value, after.ttft_s.value)
+    load = 0.0 if now.load_s is None or after.load_s is None else -_gap(now.load_s, after.load_s)
     note = None if any((decode, prefill, ttft, load)) else NOTHING
     return Cost(decode, prefill, ttft + 0.0, load + 0.0, str(note or ""), note)
 
 
-def _gap(now: float, then: float) -> float:
-    gap = then - now
-    return 0.0 if abs(gap) <= NEGLIGIBLE * max(abs(now), abs(then)) else gap
+def _gap(now: float, after: float) -> float:
+    gap = after - now
+    return 0.0 if abs(gap) <= NEGLIGIBLE * max(abs(now), abs(after)) else gap

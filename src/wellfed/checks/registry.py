@@ -144,10 +144,10 @@ def foreign() -> tuple[Check, ...]:
 
 def select(only: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Check, ...]:
     """`only` these (all when empty) without `ignore`; an id may end in `*`. Unknown ids raise UnknownName."""
-    named = [match for pattern in only for match in _matching(pattern)]
+    matches = [match for pattern in only for match in _matching(pattern)]
     left_out = {match.id for pattern in ignore for match in _matching(pattern)}
-    chosen = {match.id for match in named} if named else {match.id for match in ALL}
-    strangers = [match for match in named if match not in ALL]
+    chosen = {match.id for match in matches} if matches else {match.id for match in ALL}
+    strangers = [match for match in matches if match not in ALL]
     return tuple(match for match in (*ALL, *dict.fromkeys(strangers)) if match.id in chosen - left_out)
 
 

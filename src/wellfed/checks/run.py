@@ -37,9 +37,9 @@ def run_check(
     except Exception as error:  # noqa: BLE001  a broken check must not hide the others' findings
         why = message("check.crashed", "the check itself failed: {error}", error=f"{type(error).__name__}: {error}")
         findings = (unknown(why),)
-    there = setting or setting_of(machine)
+    resolved_setting = setting or setting_of(machine)
     stamps = (stamped(finding, check) for finding in findings or (skip(message("check.nothing", "nothing to judge")),))
-    return tuple(fitted(finding, check, there) for finding in stamps)
+    return tuple(fitted(finding, check, resolved_setting) for finding in stamps)
 
 
 def faults(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -12,7 +12,9 @@ from wellfed.message import sentence
 from wellfed.messages.words import tell
 
 if TYPE_CHECKING:
-    from wellfed.accuracy.report import Report
+    from rich.table import Table
+
+    from wellfed.accuracy.report import FitReport, Report
 
 
 @click.command()
@@ -50,8 +52,6 @@ def command(tables: tuple[Path, ...], as_json: bool, calibration: Path | None, r
 
 
 def _print(report: Report, worst: int) -> None:
-    from rich.table import Table
-
     from wellfed.cli.console import console
 
     out = console()
@@ -65,6 +65,18 @@ def _print(report: Report, worst: int) -> None:
             resolved=resolved,
         )
     )
+    out.print(_classes(report))
+    if report.fit is not None:
+        out.print(_fits(report.fit))
+    for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1])[:8]:
+        out.print(tell("accuracy.predicted-x", "[dim]not predicted: {count} x {reason}[/]", count=count, reason=reason))
+    if worst:
+        _print_worst(report, worst)
+
+
+def _classes(report: Report) -> Table:
+    from rich.table import Table
+
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in (
         tell("head.class", "class"),
@@ -77,36 +89,31 @@ def _print(report: Report, worst: int) -> None:
         tell("head.outliers", "outliers"),
     ):
         table.add_column(name, justify="right" if table.columns else "left")
-    for one in report.classes:
+    for family in report.classes:
         table.add_row(
-            one.cls, str(one.rows), f"{one.median_ape:.1%}", f"{one.mape:.1%}", f"{one.p90_ape:.1%}",
-            f"{one.median_ratio - 1:+.1%}", f"{one.coverage:.0%}", str(one.outliers or ""),
+            family.cls, str(family.rows), f"{family.median_ape:.1%}", f"{family.mape:.1%}", f"{family.p90_ape:.1%}",
+            f"{family.median_ratio - 1:+.1%}", f"{family.coverage:.0%}", str(family.outliers or ""),
         )  # fmt: skip
-    out.print(table)
-    if report.fit is not None:
-        fit = report.fit
-        out.print(
-            tell(
-                "accuracy.fits-right",
-                "fits or not: {right:.1%} of {rows} right; {oom_wrong} overflowed though said to fit, "
-                "{fits_wrong} fitted though said to overflow",
-                right=fit.right,
-                rows=fit.rows,
-                oom_wrong=fit.oom_wrong,
-                fits_wrong=fit.fits_wrong,
-            )
-        )
-    for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1])[:8]:
-        out.print(tell("accuracy.predicted-x", "[dim]not predicted: {count} x {reason}[/]", count=count, reason=reason))
-    if worst:
-        _print_worst(report, worst)
+    return table
+
+
+def _fits(fit: FitReport) -> str:
+    return tell(
+        "accuracy.fits-right",
+        "fits or not: {right:.1%} of {rows} right; {oom_wrong} overflowed though said to fit, "
+        "{fits_wrong} fitted though said to overflow",
+        right=fit.right,
+        rows=fit.rows,
+        oom_wrong=fit.oom_wrong,
+        fits_wrong=fit.fits_wrong,
+    )
 
 
 def _print_worst(report: Report, count: int) -> None:
     from wellfed.cli.console import console
 
-    for one in report.classes:
-        rows = [scored for scored in report.scored if scored.case.cls == one.cls]
+    for family in report.classes:
+        rows = [scored for scored in report.scored if scored.case.cls == family.cls]
         for scored in sorted(rows, key=lambda scored: -abs(scored.error))[:count]:
             case = scored.case
             console().print(
@@ -114,7 +121,7 @@ def _print_worst(report: Report, count: int) -> None:
                     "accuracy.row-measured",
                     "  {value} row {row} {metric} [{group}]: measured {measured:g}, predicted {predicted:g} "
                     "({error:+.0%}) {outlier}",
-                    value=one.cls,
+                    value=family.cls,
                     row=case.row,
                     metric=case.metric,
                     group=case.group,

@@ -68,13 +68,13 @@ def engine(url: str, as_json: bool, out: Path | None, svg: Path | None, **option
     from wellfed.verbs import measuring
 
     with progress() as shown:
-        found = measuring.engine(url, measuring.EngineOptions(**options), shown.say, shown.step)
-    _emit("engine", found, as_json, engine_text, out)
+        measurements = measuring.engine(url, measuring.EngineOptions(**options), shown.say, shown.step)
+    _emit("engine", measurements, as_json, engine_text, out)
     if svg is not None:
         from wellfed.bench.store import write
 
-        write(svg, engine_svg(found))
-    if any(measurement.failed for measurement in found):
+        write(svg, engine_svg(measurements))
+    if any(measurement.failed for measurement in measurements):
         raise SystemExit(1)
 
 
@@ -89,8 +89,8 @@ def calibrate(models: tuple[str, ...], mib: int, requests: int, threads: int | N
     from wellfed.verbs import calibrating
 
     options: Options = calibrating.Options(models, mib * 2**20, requests, threads)
-    found = calibrating.calibrate(options, _say)
-    path = calibrating.keep(found)
+    calibration = calibrating.calibrate(options, _say)
+    path = calibrating.keep(calibration)
     _compare(as_json)
     _say(tell("cli.bench.kept", "kept in {path}", path=path))
 
@@ -106,16 +106,16 @@ def _compare(as_json: bool) -> None:
     from wellfed.bench import store
     from wellfed.cli.bench_text import compare_text
 
-    own = store.own_calibration()
-    if own is None:
+    calibration = store.own_calibration()
+    if calibration is None:
         raise BadInput(
             sentence("cli.bench.machine-calibration", "this machine has no calibration"),
             sentence("cli.bench.wellfed-bench", "`wellfed bench calibrate demo` makes one"),
         )
     if as_json:
-        click.echo(json.dumps(store.document("compare", own), indent=1))
+        click.echo(json.dumps(store.document("compare", calibration), indent=1))
     else:
-        compare_text(own)
+        compare_text(calibration)
 
 
 def _emit(kind: str, result: Any, as_json: bool, text: Any, out: Path | None = None) -> None:
@@ -128,7 +128,7 @@ def _emit(kind: str, result: Any, as_json: bool, text: Any, out: Path | None = N
     try:
         store.save(kind, result)
     except BadInput as error:  # it has been shown: only the next command misses it
-        _say(tell("cli.bench.warning-kept", "warning: not kept: {message}", message=error.said))
+        _say(tell("cli.bench.warning-kept", "warning: not kept: {message}", message=error.message))
 
 
 def _say(line: str | Message) -> None:

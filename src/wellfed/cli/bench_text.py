@@ -30,14 +30,14 @@ class Shown:
         self._task = bar.add_task("requests", total=None) if bar is not None else None
 
     def say(self, line: str) -> None:
-        """What comes now."""
+        """Say on stderr what is measured next."""
         if self._bar is None or self._task is None:
             click.echo(line, err=True)
         else:
             self._bar.reset(self._task, description=line, total=None)
 
     def step(self, done: int, total: int) -> None:
-        """How many requests are done."""
+        """Show on a terminal how many requests of a step are done."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=total)
 
@@ -84,67 +84,53 @@ def memory_text(report: MemoryReport) -> None:
     )
     for point in report.points:
         cells = [format_bandwidth(point.bytes_per_s[name]) for name in ("read", "copy", "triad")]
-        where = [
+        places = [
             tell("bench-text.any", "any") if node is None else str(node) for node in (point.cpu_node, point.memory_node)
         ]
-        click.echo(f"{point.threads:>8} {where[0]:>9} {where[1]:>12} " + " ".join(f"{cell:>10}" for cell in cells))
+        click.echo(f"{point.threads:>8} {places[0]:>9} {places[1]:>12} " + " ".join(f"{cell:>10}" for cell in cells))
+    for line in (_theory(report), _clock(report), *_pages(report)):
+        click.echo(line)
+    text = "other programs meanwhile: {foreign_cores} cores"
+    click.echo(tell("bench-text.other-programs", text, foreign_cores=format_rate(report.foreign_cores)))
+    if report.doubt is not None:
+        text = "doubted: {doubt}; predictions do not use it. Measure again when it is idle."
+        click.echo(tell("bench-text.doubted-predictions", text, doubt=report.doubt), err=True)
+
+
+def _theory(report: MemoryReport) -> str:
     theory = report.theoretical_bytes_per_s
     share = (
         ""
         if theory is None
         else tell("bench-text.reached", " ({report:.0%} of it reached)", report=report.best() / theory)
     )
-    click.echo(
-        tell(
-            "bench-text.theoretical",
-            "theoretical {theory}{share}; {kernels}",
-            theory=format_bandwidth(theory),
-            share=share,
-            kernels=report.kernels,
-        )
-    )
+    text = "theoretical {theory}{share}; {kernels}"
+    shown = format_bandwidth(theory)
+    return tell("bench-text.theoretical", text, theory=shown, share=share, kernels=report.kernels)
+
+
+def _clock(report: MemoryReport) -> str:
     clock = (
         tell("bench-text.install-numba", "? (install numba to measure it)")
         if report.clock_hz is None
         else f"{report.clock_hz / 1e9:.2f} GHz"
     )
-    click.echo(tell("bench-text.clock-all-cores", "clock with all cores at work: {clock}", clock=clock))
+    return tell("bench-text.clock-all-cores", "clock with all cores at work: {clock}", clock=clock)
+
+
+def _pages(report: MemoryReport) -> tuple[str, str]:
+    """Huge pages: the system's setting, the share that the arrays had; what is read without them."""
     huge = (
         "?"
         if report.huge_share is None
         else tell("bench-text.arrays-above", "{huge_share:.0%} of the arrays above", huge_share=report.huge_share)
     )
-    click.echo(
-        tell(
-            "bench-text.transparent-huge",
-            "transparent huge pages: {transparent_huge_pages}; {huge}",
-            transparent_huge_pages=report.transparent_huge_pages or "?",
-            huge=huge,
-        )
+    setting, small = report.transparent_huge_pages or "?", format_bandwidth(report.small_pages_bytes_per_s)
+    text = "transparent huge pages: {transparent_huge_pages}; {huge}"
+    return (
+        tell("bench-text.transparent-huge", text, transparent_huge_pages=setting, huge=huge),
+        tell("bench-text.read-all-threads", "read by all threads without them: {small_pages}", small_pages=small),
     )
-    click.echo(
-        tell(
-            "bench-text.read-all-threads",
-            "read by all threads without them: {small_pages}",
-            small_pages=format_bandwidth(report.small_pages_bytes_per_s),
-        )
-    )
-    click.echo(
-        tell(
-            "bench-text.other-programs",
-            "other programs meanwhile: {foreign_cores} cores",
-            foreign_cores=format_rate(report.foreign_cores),
-        )
-    )
-    if report.doubt is not None:
-        click.echo(
-            tell(
-                "bench-text.doubted-predictions",
-                "doubted: {doubt}; predictions do not use it. Measure again when it is idle.",
-                doubt=report.doubt,
-            ),
-            err=True,
-        )
 
 
 def link_text(copies: Sequence[Copy]) -> None:
@@ -173,12 +159,13 @@ def engine_text(measurements: Sequence[Measurement]) -> None:
             (tell("head.failed", "failed"), 7),
         )
     )
-    for one in measurements:
+    for measurement in measurements:
+        decode, total = format_rate(measurement.decode_tok_s), format_rate(measurement.total_tok_s)
         click.echo(
-            f"{one.scenario.concurrency:>6} {_spread(one.ttft_s):>28} {_spread(one.tpot_s):>26} "
-            f"{format_rate(one.decode_tok_s):>15} {format_rate(one.total_tok_s):>12} {one.failed:>7}"
+            f"{measurement.scenario.concurrency:>6} {_spread(measurement.ttft_s):>28} "
+            f"{_spread(measurement.tpot_s):>26} {decode:>15} {total:>12} {measurement.failed:>7}"
         )
-    for error in dict.fromkeys(error for one in measurements for error in one.errors):
+    for error in dict.fromkeys(error for measurement in measurements for error in measurement.errors):
         click.echo(tell("bench-text.failed", "failed: {error}", error=error), err=True)
     for line in filter(None, map(_doubts, measurements)):
         click.echo(line, err=True)
@@ -186,14 +173,14 @@ def engine_text(measurements: Sequence[Measurement]) -> None:
 
 def _doubts(measurement: Measurement) -> str:
     """What of a measurement counts for less; empty when nothing does."""
-    count, asked = measurement.scenario.count, measurement.scenario.output_tokens
+    count, output_tokens = measurement.scenario.count, measurement.scenario.output_tokens
     parts = [
         tell(
             "bench-text.answers-ended-before",
             "{short} of {count} answers ended before {asked} tokens",
             short=measurement.short,
             count=count,
-            asked=asked,
+            asked=output_tokens,
         )
         if measurement.short
         else "",
@@ -215,15 +202,15 @@ def _doubts(measurement: Measurement) -> str:
         if measurement.odd
         else "",
     ]
-    said = joined("; ", filter(None, parts))
+    doubts = joined("; ", filter(None, parts))
     return (
         tell(
             "bench-text.time",
             "{concurrency} at a time: {said}",
             concurrency=measurement.scenario.concurrency,
-            said=said,
+            said=doubts,
         )
-        if said
+        if doubts
         else ""
     )
 
@@ -241,23 +228,23 @@ def engine_svg(measurements: Sequence[Measurement]) -> str:
     )
 
 
-def compare_text(own: OwnCalibration) -> None:
+def compare_text(calibration: OwnCalibration) -> None:
     """Predicted, measured, error; with the bundled calibration and with this machine's own."""
-    click.echo(f"{own.machine}; {own.taken}")
+    click.echo(f"{calibration.machine}; {calibration.taken}")
     clock = (
         ""
-        if own.memory.clock_hz is None
-        else tell("bench-text.cores-ghz", "; cores at {clock:.2f} GHz", clock=own.memory.clock_hz / 1e9)
+        if calibration.memory.clock_hz is None
+        else tell("bench-text.cores-ghz", "; cores at {clock:.2f} GHz", clock=calibration.memory.clock_hz / 1e9)
     )
     click.echo(
         tell(
             "bench-text.memory-read",
             "memory: {read} read{clock}",
-            read=format_bandwidth(own.memory.read_bytes_per_s),
+            read=format_bandwidth(calibration.memory.read_bytes_per_s),
             clock=clock,
         )
     )
-    if own.observations:
+    if calibration.observations:
         click.echo(
             table_heads(
                 ("", 58),
@@ -268,11 +255,12 @@ def compare_text(own: OwnCalibration) -> None:
                 (tell("head.error", "error"), 7),
             )
         )
-    for one in own.observations:
-        cells = [format_rate(value) for value in (one.measured, one.bundled, one.own)]
-        before, after = one.error(calibrated=False), one.error(calibrated=True)
+    for observation in calibration.observations:
+        cells = [format_rate(value) for value in (observation.measured, observation.bundled, observation.own)]
+        before, after = observation.error(calibrated=False), observation.error(calibrated=True)
         click.echo(
-            f"{padded(words(one.what), 58)} {cells[0]:>9} {cells[1]:>9} {before:>+7.0%} {cells[2]:>9} {after:>+7.0%}"
+            f"{padded(words(observation.what), 58)} {cells[0]:>9} {cells[1]:>9} {before:>+7.0%} "
+            f"{cells[2]:>9} {after:>+7.0%}"
         )
 
 

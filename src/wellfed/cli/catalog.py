@@ -15,6 +15,7 @@ from wellfed.messages.words import tell
 
 if TYPE_CHECKING:
     from wellfed.catalog.models import Entry
+    from wellfed.catalog.update import Update
     from wellfed.models.model import Model
 
 
@@ -83,43 +84,43 @@ def _update(most: int, hub: str, as_json: bool) -> None:
             sentence("cli.catalog.hf-hub-offline", "HF_HUB_OFFLINE is set, and an update must ask a hub"),
             sentence("cli.catalog.unset-command", "unset it for this command"),
         )
-    where = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    asked = ModelScope() if hub == "modelscope" else HuggingFace(where, os.environ.get("HF_TOKEN"))
-    made = update(asked, most, datetime.now().astimezone().date())
+    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    client = ModelScope() if hub == "modelscope" else HuggingFace(endpoint, os.environ.get("HF_TOKEN"))
+    result = update(client, most, datetime.now().astimezone().date())
     if as_json:
-        left_out = [{"repository": repository, "reason": reason.to_dict()} for repository, reason in made.left_out]
-        click.echo(
-            json.dumps(
-                {
-                    "schema": "wellfed.catalog.update/1",
-                    "new": made.new,
-                    "changed": made.changed,
-                    "unchanged": made.unchanged,
-                    "left_out": left_out,
-                    "path": str(made.path) if made.path else None,
-                },
-                indent=1,
-            )
-        )
-        return
+        click.echo(json.dumps(_update_document(result), indent=1))
+    else:
+        _say_update(result)
+
+
+def _update_document(update: Update) -> dict[str, Any]:
+    return {
+        "schema": "wellfed.catalog.update/1",
+        "new": update.new,
+        "changed": update.changed,
+        "unchanged": update.unchanged,
+        "left_out": [{"repository": repository, "reason": reason.to_dict()} for repository, reason in update.left_out],
+        "path": str(update.path) if update.path else None,
+    }
+
+
+def _say_update(update: Update) -> None:
     new, changed = tell("cli.catalog.new", "new"), tell("cli.catalog.changed", "changed")
-    for word, identities in ((new, made.new), (changed, made.changed)):
+    for word, identities in ((new, update.new), (changed, update.changed)):
         for identity in identities:
             click.echo(f"{word:8} {identity}")
-    for repository, reason in made.left_out:
+    for repository, reason in update.left_out:
         click.echo(
             tell("cli.catalog.left-out", "left out {repository}: {reason}", repository=repository, reason=reason)
         )
-    click.echo(
-        tell(
-            "cli.catalog.new-changed-known",
-            "{count} new, {count2} changed, {unchanged} as known",
-            count=len(made.new),
-            count2=len(made.changed),
-            unchanged=made.unchanged,
-        )
-        + (f"; {made.path}" if made.path else "")
+    summary = tell(
+        "cli.catalog.new-changed-known",
+        "{count} new, {count2} changed, {unchanged} as known",
+        count=len(update.new),
+        count2=len(update.changed),
+        unchanged=update.unchanged,
     )
+    click.echo(summary + (f"; {update.path}" if update.path else ""))
 
 
 def _plain(value: object) -> Any:

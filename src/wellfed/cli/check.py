@@ -102,7 +102,7 @@ def _under_load(machine: Machine) -> Machine:
         return under_load(machine)
     except NoGpu as error:
         click.echo(
-            tell("cli.check.looked-under-load", "not looked at under load: {message}", message=error.said), err=True
+            tell("cli.check.looked-under-load", "not looked at under load: {message}", message=error.message), err=True
         )
         return machine
 

@@ -53,17 +53,19 @@ def print_checked(checked: Checked, everything: bool) -> None:
         out.print(tell("check-text.costs", "[dim]costs are for {plan}[/]", plan=escape(_plan_line(checked.plan))))
     verdicts = _ORDER if everything else (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN)
     dump = checked.machine.origin is Origin.DUMP
-    silent = [each for each in checked.findings if _is_silent(each, dump) and not everything]
-    blind = [] if everything else _for_one_reason(each for each in checked.findings if each not in silent)
+    silent = [finding for finding in checked.findings if _is_silent(finding, dump) and not everything]
+    blind = [] if everything else _for_one_reason(finding for finding in checked.findings if finding not in silent)
     for verdict in verdicts:
         for finding in _grouped(
-            each for each in checked.findings if each.verdict is verdict and each not in silent and each not in blind
+            finding
+            for finding in checked.findings
+            if finding.verdict is verdict and finding not in silent and finding not in blind
         ):
             _print_finding(finding)
     for why, blinded in _ids_by_reason(blind).items():
         out.print(_row("?", "magenta", f"{shown(why)}{colon()}[dim]{escape(words(listed(blinded)))}[/]"))
     if silent:
-        ids = listed(dict.fromkeys(each.id for each in silent))
+        ids = listed(dict.fromkeys(finding.id for finding in silent))
         out.print(
             _row(
                 "?",
@@ -77,18 +79,18 @@ def print_checked(checked: Checked, everything: bool) -> None:
 
 def _is_silent(finding: Finding, dump: bool) -> bool:
     """What a dump simply does not show: said once, with what to add."""
-    if finding.said is None or finding.verdict is not Verdict.UNKNOWN or finding.measured:
+    if finding.message is None or finding.verdict is not Verdict.UNKNOWN or finding.measured:
         return False
-    return finding.said.id == UNTOLD or (dump and finding.said.id in NOT_SHOWN)
+    return finding.message.id == UNTOLD or (dump and finding.message.id in NOT_SHOWN)
 
 
 def _print_header(checked: Checked) -> None:
     """What kind of machine, what was read, what could not be."""
     from wellfed.verbs.checking import header
 
-    said = joined("; ", (words(each) for each in header(checked.machine)))
-    if said:
-        console().print(f"[dim]{shown(said)}[/]")
+    heading = joined("; ", (words(item) for item in header(checked.machine)))
+    if heading:
+        console().print(f"[dim]{shown(heading)}[/]")
     for name, reason in checked.machine.unknown.items():
         if name == "snapshot" or name.startswith("dump "):
             warning = tell("check-text.warning", "warning")
@@ -97,9 +99,13 @@ def _print_header(checked: Checked) -> None:
 
 def _for_one_reason(findings: Iterable[Finding]) -> list[Finding]:
     """Those that could not be told, where many checks give the same reason and nothing else."""
-    blind = [each for each in findings if each.verdict is Verdict.UNKNOWN and not each.measured and not _steps(each)]
-    number = Counter(each.why for each in blind)
-    return [each for each in blind if number[each.why] >= _MANY]
+    blind = [
+        finding
+        for finding in findings
+        if finding.verdict is Verdict.UNKNOWN and not finding.measured and not _steps(finding)
+    ]
+    number = Counter(finding.why for finding in blind)
+    return [finding for finding in blind if number[finding.why] >= _MANY]
 
 
 def _steps(finding: Finding) -> bool:
@@ -112,7 +118,7 @@ def _print_asks(findings: Iterable[Finding], vendor: str | None) -> None:
     from wellfed.checks.registry import check
     from wellfed.checks.tools import all_in_words_of
 
-    ids = dict.fromkeys(each.id for each in findings)
+    ids = dict.fromkeys(finding.id for finding in findings)
     commands = Counter(command for id in ids for command in all_in_words_of(vendor, check(id).ask[:1]))
     if commands:
         best = listed(command for command, _ in commands.most_common(_ASKS))
@@ -125,10 +131,10 @@ def _print_asks(findings: Iterable[Finding], vendor: str | None) -> None:
 
 def _ids_by_reason(findings: Iterable[Finding]) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
-    for one in findings:
-        ids = reasons.setdefault(one.why, [])
-        if one.id not in ids:
-            ids.append(one.id)
+    for finding in findings:
+        ids = reasons.setdefault(finding.why, [])
+        if finding.id not in ids:
+            ids.append(finding.id)
     return reasons
 
 
@@ -150,14 +156,14 @@ def _plan_line(plan: Plan) -> str:
 def _grouped(findings: Iterable[Finding]) -> list[Finding]:
     """Findings that differ in their subject alone become one, with all subjects and fixes."""
     groups: dict[tuple[str | None, ...], list[Finding]] = {}
-    for each in findings:
-        groups.setdefault((each.id, each.why, each.measured, each.wanted), []).append(each)
+    for finding in findings:
+        groups.setdefault((finding.id, finding.why, finding.measured, finding.wanted), []).append(finding)
     return [
         replace(
             group[0],
-            subject=_subjects([each.subject for each in group]),
-            fix=tuple(dict.fromkeys(line for each in group for line in each.fix)),
-            remedies=tuple(dict.fromkeys(remedy for each in group for remedy in each.remedies)),
+            subject=_subjects([finding.subject for finding in group]),
+            fix=tuple(dict.fromkeys(line for finding in group for line in finding.fix)),
+            remedies=tuple(dict.fromkeys(remedy for finding in group for remedy in finding.remedies)),
         )
         for group in groups.values()
     ]
@@ -173,7 +179,7 @@ def _print_finding(finding: Finding) -> None:
     style = _STYLES[finding.verdict]
     word = "?" if finding.verdict is Verdict.UNKNOWN else verdict_words(finding.verdict)
     out = console()
-    head = f"[bold]{escape(finding.id)}[/] [dim]{escape(finding.subject)}[/]  {shown(finding.said or finding.why)}"
+    head = f"[bold]{escape(finding.id)}[/] [dim]{escape(finding.subject)}[/]  {shown(finding.message or finding.why)}"
     out.print(_row(word, style, head))
     if finding.verdict in (Verdict.PASS, Verdict.SKIP):
         return
@@ -217,7 +223,7 @@ def _row(word: str, style: str, text: str) -> Table:
 def _print_fix(remedy: Remedy) -> None:
     """Commands in one piece, to be copied; advice as text."""
     if remedy.text.startswith("#"):
-        console().print(_row("", "", f"  [cyan]{escape(words(remedy.said or remedy.text).lstrip('# '))}[/]"))
+        console().print(_row("", "", f"  [cyan]{escape(words(remedy.message or remedy.text).lstrip('# '))}[/]"))
         return
     restart = tell("check-text.restart", " [dim](needs a restart)[/]")
     note = restart if remedy.safety is Safety.RESTART else ""
@@ -238,12 +244,12 @@ def cost_text(cost: Cost) -> str:
     if cost.load_s:
         parts.append(tell("check-text.loading", "{load} of loading", load=format_seconds(cost.load_s)))
     text = tell("check-text.costs-parts", "costs {parts}", parts=joined(", ", parts)) if parts else ""
-    return words(joined("; ", (part for part in (text, words(cost.said or cost.note)) if part)))
+    return words(joined("; ", (part for part in (text, words(cost.message or cost.note)) if part)))
 
 
 def _print_summary(checked: Checked, everything: bool) -> None:
     number = counts(checked.findings)
-    said = [
+    parts = [
         tell("check-text.failed", "[bold red]{count} failed[/]", count=number["fail"]) if number["fail"] else "",
         tell("check-text.warned", "[yellow]{count} warned[/]", count=number["warn"]) if number["warn"] else "",
         tell(
@@ -257,7 +263,7 @@ def _print_summary(checked: Checked, everything: bool) -> None:
         tell("check-text.do-apply", "[dim]{number} do not apply[/]", number=number["skip"]) if number["skip"] else "",
     ]
     hint = "" if everything else tell("check-text.all", " [dim](--all shows them)[/]")
-    console().print("\n" + words(joined(", ", (each for each in said if each))) + hint)
+    console().print("\n" + words(joined(", ", (text for text in parts if text))) + hint)
     if checked.together is not None:
         console().print(
             tell(

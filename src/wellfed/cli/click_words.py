@@ -96,22 +96,22 @@ def _kinds() -> Mapping[str, Sentence]:
         sentence("click.float", "float"),
         sentence("click.number-kind", "number"),
     )
-    return {str(each): each for each in kinds}
+    return {str(kind): kind for kind in kinds}
 
 
 def _by_text(*messages: Message) -> Mapping[str, Message]:
-    return {each.template: each for each in messages}
+    return {source.template: source for source in messages}
 
 
 class _Template(str):
     """A complaint's template: filled in, it is still its message."""
 
-    known: Message
+    source: Message
 
     def format(self, *args: object, **values: object) -> Sentence:
         """As str's, with the message behind it."""
         return sentence(
-            self.known.id, str(self), **{name: _kinds().get(str(each), each) for name, each in values.items()}
+            self.source.id, str(self), **{name: _kinds().get(str(value), value) for name, value in values.items()}
         )
 
 
@@ -122,9 +122,9 @@ def _translate(text: str) -> str:
         return template_of(_shown()[text], language())
     if text not in _raised():
         return text
-    made = _Template(text)
-    made.known = _raised()[text]
-    return made
+    template = _Template(text)
+    template.source = _raised()[text]
+    return template
 
 
 def _translate_counted(singular: str, plural: str, count: int) -> str:
@@ -189,9 +189,9 @@ def _set(text: str) -> str:
 
 
 def _saying(error: click.ClickException, text: str) -> click.ClickException:
-    made = copy.copy(error)
-    made.__dict__["message"] = text
-    return made
+    translated = copy.copy(error)
+    translated.__dict__["message"] = text
+    return translated
 
 
 def columns(text: str) -> int:
@@ -204,8 +204,8 @@ def wrap(
 ) -> str:
     """Lines no wider than `width` places."""
     if preserve_paragraphs:
-        paragraphs = (" ".join(each.split()) for each in text.split("\n\n"))
-        return "\n\n".join(wrap(each, width, initial_indent, subsequent_indent) for each in paragraphs)
+        paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+        return "\n\n".join(wrap(paragraph, width, initial_indent, subsequent_indent) for paragraph in paragraphs)
     lines, line = [], initial_indent
     for piece in pieces(" ".join(text.split())):
         if columns((line + piece).rstrip()) > width and line.strip():

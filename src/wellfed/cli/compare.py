@@ -17,6 +17,8 @@ from wellfed.messages.words import tell, words
 from wellfed.nouns.workload import PRESETS
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from wellfed.planner.compare import Compared
 
 
@@ -52,11 +54,13 @@ def command(
     ending("--png", png, ".png")
     say_how_read(model)
     load = PRESETS[workload] if concurrency is None else replace(PRESETS[workload], concurrency=concurrency)
-    found = comparing.compare(machines, model, planning.PlanOptions(workload=load, quantisations=quantisations))
+    compared = comparing.compare(machines, model, planning.PlanOptions(workload=load, quantisations=quantisations))
     if svg is not None or png is not None:
         from wellfed.cli.svg import bars, bars_png
 
-        rows = [(one.machine.name, 0.0 if one.plan is None else one.plan.estimate.total_tok_s.value) for one in found]
+        rows = [
+            (row.machine.name, 0.0 if row.plan is None else row.plan.estimate.total_tok_s.value) for row in compared
+        ]
         title = tell("compare.tokens-per-second", "{model}: tokens per second", model=model)
         if svg is not None:
             _write(svg, bars(title, rows).encode())
@@ -65,10 +69,10 @@ def command(
     if as_json:
         from wellfed.documents.comparison import compare_json
 
-        click.echo(json.dumps(compare_json(found), indent=1))
+        click.echo(json.dumps(compare_json(compared), indent=1))
     else:
-        _print(found)
-    if all(one.plan is None for one in found):
+        _print(compared)
+    if all(row.plan is None for row in compared):
         raise SystemExit(1)
 
 
@@ -79,57 +83,60 @@ def _write(path: Path, content: bytes) -> None:
         raise click.FileError(str(path), error.strerror) from error
 
 
-def _print(found: list[Compared]) -> None:
+def _print(compared: list[Compared]) -> None:
     from rich.markup import escape
+
+    from wellfed.cli.console import console
+
+    for letter, entry in zip(_LETTERS, compared, strict=False):
+        console().print(f"[bold]{letter}[/] {escape(entry.machine.name)}")
+    console().print(_table(compared))
+    for letter, entry in zip(_LETTERS[1:], compared[1:], strict=False):
+        worth = entry.worth(compared[0])
+        if worth is not None:
+            text = "[dim]{letter} gives as many tokens/s for the money as A at {worth:.2f} x A's price[/]"
+            console().print(tell("compare.gives-many-tokens", text, letter=letter, worth=worth))
+
+
+def _table(compared: list[Compared]) -> Table:
     from rich.table import Table
 
-    from wellfed.cli.console import console, shown
-    from wellfed.planner.kinds import describe
-    from wellfed.units import format_rate, format_seconds
-
-    most = max((one.plan.estimate.total_tok_s.value for one in found if one.plan), default=1.0)
-    for letter, one in zip(_LETTERS, found, strict=False):
-        console().print(f"[bold]{letter}[/] {escape(one.machine.name)}")
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     power, weakest = tell("head.power", "power"), tell("compare.weakest-part", "weakest part")
     for name in ("", tell("head.plan", "plan"), "TTFT", "tok/s", "", power, "tok/J", weakest):
         table.add_column(
             name, justify="right" if name in ("TTFT", "tok/s", power, "tok/J") else "left", overflow="fold"
         )
-    for letter, one in zip(_LETTERS, found, strict=False):
-        watts = "?" if one.power.total_w is None else f"{one.power.total_w:.0f} W"
-        if one.plan is None:
-            table.add_row(letter, f"[red]{shown(one.why)}[/]", "", "", "", watts, "", "")
-            continue
-        rate, layout = one.plan.estimate.total_tok_s.value, one.plan.layout
-        weak = one.weakest
-        table.add_row(
-            letter,
-            f"{layout.engine} {layout.quantisation.upper()}, {words(describe(layout))}",
-            format_seconds(one.plan.estimate.ttft_s.value),
-            format_rate(rate),
-            "█" * max(1, round(10 * rate / most)),
-            watts,
-            "?" if one.tokens_per_joule is None else f"{one.tokens_per_joule:.3g}",
-            tell("compare.none", "none")
-            if weak is None
-            else tell(
-                "compare.x-buys-x",
-                "{part} (x{factor:g} buys x{gain:.2f})",
-                part=term_words(weak.part),
-                factor=weak.factor,
-                gain=weak.gain,
-            ),
-        )
-    console().print(table)
-    for letter, one in zip(_LETTERS[1:], found[1:], strict=False):
-        worth = one.worth(found[0])
-        if worth is not None:
-            console().print(
-                tell(
-                    "compare.gives-many-tokens",
-                    "[dim]{letter} gives as many tokens/s for the money as A at {worth:.2f} x A's price[/]",
-                    letter=letter,
-                    worth=worth,
-                )
-            )
+    most = max((entry.plan.estimate.total_tok_s.value for entry in compared if entry.plan), default=1.0)
+    for letter, entry in zip(_LETTERS, compared, strict=False):
+        table.add_row(letter, *_cells(entry, most))
+    return table
+
+
+def _cells(entry: Compared, most: float) -> tuple[str, ...]:
+    """A machine's row; `most`: tokens/s of the fastest, whose bar is the longest."""
+    from wellfed.cli.console import shown
+    from wellfed.planner.kinds import describe
+    from wellfed.units import format_rate, format_seconds
+
+    watts = "?" if entry.power.total_w is None else f"{entry.power.total_w:.0f} W"
+    if entry.plan is None:
+        return (f"[red]{shown(entry.why)}[/]", "", "", "", watts, "", "")
+    rate, layout = entry.plan.estimate.total_tok_s.value, entry.plan.layout
+    return (
+        f"{layout.engine} {layout.quantisation.upper()}, {words(describe(layout))}",
+        format_seconds(entry.plan.estimate.ttft_s.value),
+        format_rate(rate),
+        "█" * max(1, round(10 * rate / most)),
+        watts,
+        "?" if entry.tokens_per_joule is None else f"{entry.tokens_per_joule:.3g}",
+        _weakest(entry),
+    )
+
+
+def _weakest(entry: Compared) -> str:
+    weak = entry.weakest
+    if weak is None:
+        return tell("compare.none", "none")
+    text = "{part} (x{factor:g} buys x{gain:.2f})"
+    return tell("compare.x-buys-x", text, part=term_words(weak.part), factor=weak.factor, gain=weak.gain)

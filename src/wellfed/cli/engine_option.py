@@ -26,8 +26,8 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
         if not isinstance(value, str):
             return value
-        found = parted(value)
-        return value if self._as_text else found
+        version = parted(value)
+        return value if self._as_text else version
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The engines' names."""

@@ -32,8 +32,8 @@ def command(term: tuple[str, ...], as_json: bool) -> None:
         rows = [
             {"id": entry.id, "names": entry.names, "texts": entry.texts, "also": list(entry.also)} for entry in chosen
         ]
-        told = {"schema": "wellfed.glossary/1", "terms": rows, "faults": [document(each) for each in faults]}
-        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
+        glossary = {"schema": "wellfed.glossary/1", "terms": rows, "faults": [document(fault) for fault in faults]}
+        click.echo(json.dumps(glossary, indent=1, ensure_ascii=False))
         return
     if chosen:
         click.echo("\n\n".join(_shown(entry, language()) for entry in chosen))

@@ -22,11 +22,11 @@ def show() -> None:
     """Ask on a terminal (never in a pipe), look, and print."""
     from wellfed.verbs.first_look import first_look
 
-    use, users = _asked() if sys.stdin.isatty() and sys.stdout.isatty() else ("chat", 1)
+    use, users = _use_and_users() if sys.stdin.isatty() and sys.stdout.isatty() else ("chat", 1)
     print_look(first_look(use, users))
 
 
-def _asked() -> tuple[str, int]:
+def _use_and_users() -> tuple[str, int]:
     use = click.prompt(tell("first-look.what", "What for"), type=click.Choice(_USES), default="chat", err=True)
     users = click.prompt(
         tell("first-look.users-time", "Users at a time"), type=Integer(1, 100_000), default=1, err=True
@@ -78,7 +78,7 @@ def fault_line(finding: Finding) -> str:
     from wellfed.messages.words import words
 
     price = cost_text(finding.cost) if finding.cost else ""
-    why = words(finding.said or finding.why)
+    why = words(finding.message or finding.why)
     if not price:
         return tell("first-look.fault", "{id}: {why}", id=finding.id, why=why)
     return tell("first-look.fault-price", "{id}: {why} ({price})", id=finding.id, why=why, price=price)

@@ -45,7 +45,7 @@ def command(on: str | None, use: str, top: int, whole_families: bool, as_json: b
 
 
 def print_fit(answer: Fit, on: str | None) -> None:
-    """One row a model."""
+    """Print the models that fit a machine, a row each, and how many were estimated."""
     from rich.markup import escape
 
     from wellfed.cli.console import console
@@ -55,7 +55,7 @@ def print_fit(answer: Fit, on: str | None) -> None:
         "fit.models-estimated",
         "{looked_at} of {known} models estimated",
         looked_at=answer.looked_at,
-        known=answer.known,
+        known=answer.catalogued,
     )
     line = tell("fit.line", "{order}. {counts}", order=quality_line(answer), counts=counts)
     console().print(f"[dim]{escape(line)}[/]")
@@ -85,7 +85,7 @@ def quality_line(answer: Fit) -> str:
 
 
 def fit_table(answer: Fit) -> Table:
-    """One row a model."""
+    """The models as a table, a row each."""
     from rich.markup import escape
     from rich.table import Table
 

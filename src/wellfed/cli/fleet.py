@@ -131,8 +131,8 @@ def _reached(nodes: tuple[str, ...], options: dict[str, Any]) -> tuple[tuple[str
         )
     if options["partition"] and not options["slurm"]:
         raise click.UsageError(sentence("cli.fleet.partition-slurm-give", "--partition is Slurm's: give --slurm, too"))
-    named = (*nodes, *(nodes_in(options["nodes_file"]) if options["nodes_file"] else ()))
-    chosen = ensure_names(named)
+    names = (*nodes, *(nodes_in(options["nodes_file"]) if options["nodes_file"] else ()))
+    chosen = ensure_names(names)
     if options["kubernetes"]:
         pods = kubernetes_pods()
         missing = [node for node in chosen if node not in pods]
@@ -159,7 +159,7 @@ def _progress(quiet: bool) -> Any:
     """A line that moves on a terminal; what has no snapshot, or only a part of one, stays to be read."""
     moving = sys.stderr.isatty() and not quiet
 
-    def told(outcome: Outcome, number: int, total: int) -> None:
+    def report(outcome: Outcome, number: int, total: int) -> None:
         if not quiet and (outcome.file is None or outcome.partial):
             why = colon() + words(outcome.why) if outcome.why else ""
             click.echo(f"{_WIPE if moving else ''}[{number}/{total}] {outcome.node} {_state(outcome)}{why}", err=True)
@@ -167,31 +167,31 @@ def _progress(quiet: bool) -> Any:
             gathered = tell("cli.fleet.gathered", "gathered {number} of {total}", number=number, total=total)
             click.echo(f"{_WIPE}{gathered}", nl=number == total, err=True)
 
-    return told
+    return report
 
 
 def _say(outcomes: tuple[Outcome, ...], folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo((folder / "fleet.json").read_text(encoding="utf-8"))
         return
-    there = [outcome for outcome in outcomes if outcome.file]
-    kept = sum(outcome.kept for outcome in there)
-    partial = sum(outcome.partial for outcome in there)
-    said = [
+    gathered = [outcome for outcome in outcomes if outcome.file]
+    unchanged = sum(outcome.from_before for outcome in gathered)
+    partial = sum(outcome.partial for outcome in gathered)
+    parts = [
         tell(
             "cli.fleet.nodes",
             "{count} of {count2} nodes in {folder}",
-            count=len(there),
+            count=len(gathered),
             count2=len(outcomes),
             folder=folder,
         )
     ]
-    said += [tell("cli.fleet.from-before", "{kept} from before", kept=kept)] if kept else []
-    said += [tell("cli.fleet.only-part", "{partial} only in part", partial=partial)] if partial else []
-    click.echo(words(joined(", ", said)))
-    if len(there) < len(outcomes):
+    parts += [tell("cli.fleet.from-before", "{kept} from before", kept=unchanged)] if unchanged else []
+    parts += [tell("cli.fleet.only-part", "{partial} only in part", partial=partial)] if partial else []
+    click.echo(words(joined(", ", parts)))
+    if len(gathered) < len(outcomes):
         click.echo(tell("cli.fleet.again", "the same command asks again for those that are missing"))
-    if there:
+    if gathered:
         click.echo(tell("cli.fleet.next-wellfed-fleet", "next: wellfed fleet check {folder}", folder=folder))
 
 
@@ -218,7 +218,7 @@ def check(
     """
     from wellfed.verbs.fleets import fleet_check, fleet_document
 
-    def told(number: int, total: int) -> None:
+    def report(number: int, total: int) -> None:
         if sys.stderr.isatty() and (number % 20 == 0 or number == total):
             click.echo(
                 tell("cli.fleet.read", "\rread {number} of {total}", number=number, total=total),
@@ -234,7 +234,7 @@ def check(
         _ensure_place(path)
     workload = PRESETS[options["workload"]]
     group = _group(options["model"], options["group"], options["network"])
-    fleet = fleet_check(folder, options["model"], workload, told, options["workers"], group)
+    fleet = fleet_check(folder, options["model"], workload, report, options["workers"], group)
     written = []
     if junit:
         from wellfed.fleet.outputs import fleet_junit
@@ -343,10 +343,10 @@ def _fleet_options(options: dict[str, Any]) -> FleetOptions:
     workload = PRESETS[options["workload"]]
     fields = {"prompt": "prompt_tokens", "output": "output_tokens", "context": "context_tokens",
               "depth": "depth_tokens", "ttft": "ttft_target_s"}  # fmt: skip
-    given = {field: options[name] for name, field in fields.items() if options[name] is not None}
+    targets = {field: options[name] for name, field in fields.items() if options[name] is not None}
     if options["tpot"] is not None:
-        given["tpot_target_s"] = options["tpot"] / 1000
-    workload = replace(workload, **given)
+        targets["tpot_target_s"] = options["tpot"] / 1000
+    workload = replace(workload, **targets)
     if workload.context_tokens is not None and options["context"] is None:
         needed = workload.depth_tokens + workload.prompt_tokens + workload.output_tokens
         workload = replace(workload, context_tokens=max(workload.context_tokens, needed))

@@ -40,12 +40,12 @@ def export(form: str, folder: Path | None, out: Path | None, **options: Any) -> 
     switches = tuple(
         (name, unfolded(nodes)) for name, _, nodes in (text.partition("=") for text in options["switches"])
     )
-    made = node_export(form, folder, NodeOptions(switches, options["days"], options["namespace"]))
-    files = {name: words(text) for name, text in made.items()}
+    texts = node_export(form, folder, NodeOptions(switches, options["days"], options["namespace"]))
+    files = {name: words(text) for name, text in texts.items()}
     if out is not None:
         _write(files, out)
-        one, many = "{count} file in {folder}", "{count} files in {folder}"
-        click.echo(words(counted("fleet-export.files", one, many, len(files), folder=str(out))))
+        single, many = "{count} file in {folder}", "{count} files in {folder}"
+        click.echo(words(counted("fleet-export.files", single, many, len(files), folder=str(out))))
         return
     if len(files) > 1:
         raise BadInput(

@@ -28,8 +28,8 @@ def print_fleet_plan(plan: FleetPlan) -> None:
     for kind in plan.kinds:
         if kind.why is not None:
             unused = tell("fleet-plan-text.not-used", "[yellow]not used[/]")
-            what = f"{kind.stock.count}x {escape(kind.stock.name)}"
-            out.print(f"{unused}{colon()}{what}{colon()}{shown(kind.why)}")
+            unused_gpus = f"{kind.stock.count}x {escape(kind.stock.name)}"
+            out.print(f"{unused}{colon()}{unused_gpus}{colon()}{shown(kind.why)}")
     for share in plan.deployment.shares:
         _print_share(share)
     if plan.deployment.shares:
@@ -58,9 +58,9 @@ def _split(split: Disaggregation) -> Message:
     """The ratio, what it takes, and against the same GPUs without it."""
     cell = split.cell
     same = cell.prefill.stock == cell.decode.stock
-    where = message("disaggregated.on", "on {machine}", machine=cell.prefill.stock.name)
+    placement = message("disaggregated.on", "on {machine}", machine=cell.prefill.stock.name)
     if not same:
-        where = message("disaggregated.over", "prefill on {first}, decode on {second}",
+        placement = message("disaggregated.over", "prefill on {first}, decode on {second}",
                         first=cell.prefill.stock.name, second=cell.decode.stock.name)  # fmt: skip
     against = message("disaggregated.alone", "without the split these GPUs are never within the targets")
     if split.gain is not None:
@@ -70,7 +70,7 @@ def _split(split: Disaggregation) -> Message:
         "disaggregated.cell",
         "prefill and decode apart, {p} : {d} workers {where}: {rate} a cell of {nodes} nodes, {against}; cells needed: "
         "{needed}, there: {there}",
-        p=cell.prefill_workers, d=cell.decode_workers, where=where, rate=Amount(cell.requests_per_s, "req/s"),
+        p=cell.prefill_workers, d=cell.decode_workers, where=placement, rate=Amount(cell.requests_per_s, "req/s"),
         nodes=Amount(cell.nodes, ""), against=against, needed=split.cells, there=split.cells_there,
     )  # fmt: skip
 
@@ -85,22 +85,24 @@ def _headline(plan: FleetPlan) -> str:
         "fleet-plan-text.takes", "{requests} requests/s ({tokens} tok/s)",
         requests=format_rate(deployment.requests_per_s), tokens=format_rate(_tokens(plan)),
     )  # fmt: skip
-    what = message(
+    layout = message(
         "fleet-plan-text.what", "{replicas} on {nodes}",
         replicas=_count(replicas, "replica"), nodes=_count(nodes, "node"),
     )  # fmt: skip
     if deployment.rate is None:
-        one, many = "{what} takes {takes}", "{what} take {takes}"
-        return words(counted("fleet-plan-text.take", one, many, replicas, what=what, takes=takes))
+        single, many = "{what} takes {takes}", "{what} take {takes}"
+        return words(counted("fleet-plan-text.take", single, many, replicas, what=layout, takes=takes))
     if deployment.short:
-        one = "{what} takes {takes}: {short} requests/s too few"
+        single = "{what} takes {takes}: {short} requests/s too few"
         many = "{what} take {takes}: {short} requests/s too few"
         short = format_rate(deployment.short)
-        return words(counted("fleet-plan-text.too-few", one, many, replicas, what=what, takes=takes, short=short))
-    one = "{what} carries {rate} requests/s{spare}; it could take {takes}"
+        return words(counted("fleet-plan-text.too-few", single, many, replicas, what=layout, takes=takes, short=short))
+    single = "{what} carries {rate} requests/s{spare}; it could take {takes}"
     many = "{what} carry {rate} requests/s{spare}; they could take {takes}"
     rate, spare = format_rate(deployment.rate), _spare(deployment.spare)
-    return words(counted("fleet-plan-text.carry", one, many, replicas, what=what, rate=rate, spare=spare, takes=takes))
+    return words(
+        counted("fleet-plan-text.carry", single, many, replicas, what=layout, rate=rate, spare=spare, takes=takes)
+    )
 
 
 def _spare(lost: int) -> Message | str:
@@ -134,12 +136,12 @@ def _print_share(share: Share) -> None:
     layout, estimate = share.capacity.plan.layout, share.capacity.plan.estimate
     out.print(f"  {escape(', '.join((layout.engine.value, layout.quantisation, words(describe(layout)))))}")
     mark = " p99" if share.capacity.p99 else ""
-    each = message(
+    share_line = message(
         "fleet-plan-text.each", "{rate} requests/s each, {running} running; TTFT {ttft}, TPOT {tpot}",
         rate=format_rate(share.capacity.requests_per_s), running=f"{estimate.running:.0f}",
         ttft=format_seconds(estimate.ttft_s.value) + mark, tpot=format_seconds(estimate.tpot_s.value) + mark,
     )  # fmt: skip
-    out.print(f"  {shown(each)}")
+    out.print(f"  {shown(share_line)}")
 
 
 def _print_idle(plan: FleetPlan) -> None:
@@ -212,47 +214,47 @@ def _print_routing(plan: FleetPlan) -> None:
 
 
 def _print_simulated(plan: FleetPlan) -> None:
-    seen = plan.simulated
-    if seen is None:
+    outcome = plan.simulated
+    if outcome is None:
         return
     took = tell(
         "fleet-plan-text.requests",
         "{requests:,} requests in {seconds}",
-        requests=seen.requests,
-        seconds=format_seconds(seen.seconds),
+        requests=outcome.requests,
+        seconds=format_seconds(outcome.seconds),
     )
     console().print(
         tell(
             "fleet-plan-text.trace-tok-s",
             "the trace ({took}): {tokens} tok/s",
             took=took,
-            tokens=format_rate(seen.tokens_per_s),
+            tokens=format_rate(outcome.tokens_per_s),
         )
     )
     if plan.blind is None:
-        console().print(f"  {shown(_waits(seen))}{_late(seen)}")
+        console().print(f"  {shown(_waits(outcome))}{_late(outcome)}")
         return
-    for way, each in (
-        (message("fleet-plan-text.aware", "a router that knows prefixes"), seen),
+    for way, simulated in (
+        (message("fleet-plan-text.aware", "a router that knows prefixes"), outcome),
         (message("fleet-plan-text.blind", "one that does not"), plan.blind),
     ):
         line = message(
             "fleet-plan-text.router", "{way}: {share} of prompt tokens found; {waits}",
-            way=way, share=f"{each.cached_share:.0%}", waits=_waits(each),
+            way=way, share=f"{simulated.cached_share:.0%}", waits=_waits(simulated),
         )  # fmt: skip
-        console().print(f"  {shown(line)}{_late(each)}")
+        console().print(f"  {shown(line)}{_late(simulated)}")
 
 
-def _waits(seen: Simulated) -> Message:
+def _waits(simulated: Simulated) -> Message:
     ttft, tpot = (
         message(
             "fleet-plan-text.spread", "mean {mean}, p90 {p90}, p99 {p99}",
             mean=format_seconds(values[0]), p90=format_seconds(values[1]), p99=format_seconds(values[2]),
         )
-        for values in (seen.ttft_s, seen.tpot_s)
+        for values in (simulated.ttft_s, simulated.tpot_s)
     )  # fmt: skip
     return message("fleet-plan-text.waits", "TTFT {ttft}; TPOT {tpot}", ttft=ttft, tpot=tpot)
 
 
-def _late(seen: Simulated) -> str:
-    return tell("fleet-plan-text.late", "; [yellow]{share:.1%} late[/]", share=seen.late) if seen.late else ""
+def _late(simulated: Simulated) -> str:
+    return tell("fleet-plan-text.late", "; [yellow]{share:.1%} late[/]", share=simulated.late) if simulated.late else ""

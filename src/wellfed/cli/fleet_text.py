@@ -76,10 +76,12 @@ def _print_build(fleet: Fleet, build: Build, everything: bool) -> None:
                 )
             )
     for trait, values in build.mixed:
-        told = joined(", ", (sentence("fleet-text.on", "{value} on {count}", value=v, count=n) for v, n in values[:4]))
+        builds = joined(
+            ", ", (sentence("fleet-text.on", "{value} on {count}", value=v, count=n) for v, n in values[:4])
+        )
         subject = f"{trait.subject} {term_words(trait.name)}"
         mixed = tell("fleet-text.mixed", "  [magenta]mixed[/]   ")
-        out.print(f"{mixed}{escape(subject)}{colon()}{shown(told)}")
+        out.print(f"{mixed}{escape(subject)}{colon()}{shown(builds)}")
     if build.untold:
         names = Counter(trait.name for trait in build.untold)
         out.print(
@@ -135,8 +137,8 @@ def _print_faults(fleet: Fleet, everything: bool) -> None:
             + f"{_names(fleet, fault.labels, everything)}{_cost(fault)}"
         )
         out.print(f"        [dim]{shown(fault.why)}[/]")
-        if other := _other_cost(fault):
-            out.print(f"        {escape(other)}")
+        if expense := _other_cost(fault):
+            out.print(f"        {escape(expense)}")
 
 
 def _cost(fault: Fault) -> str:
@@ -157,7 +159,7 @@ def _other_cost(fault: Fault) -> str:
         return ""
     from wellfed.cli.check_text import cost_text
 
-    return cost_text(replace(fault.cost, decode_tok_s=0.0, note="", said=None))
+    return cost_text(replace(fault.cost, decode_tok_s=0.0, note="", message=None))
 
 
 def _print_speed(fleet: Fleet, everything: bool) -> None:

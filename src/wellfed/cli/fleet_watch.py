@@ -166,15 +166,15 @@ def history(since: str, nodes: tuple[str, ...], db: Path | None, everything: boo
     from wellfed.verbs.fleet_watching import history as compared
     from wellfed.verbs.fleet_watching import history_document
 
-    found = compared(db, ago(since, time.time()), nodes)
+    comparison = compared(db, ago(since, time.time()), nodes)
     if as_json:
-        click.echo(json.dumps(history_document(found), indent=1))
+        click.echo(json.dumps(history_document(comparison), indent=1))
     else:
         from wellfed.cli.fleet_watch_text import print_history
 
-        print_history(found, everything)
+        print_history(comparison, everything)
         sys.stdout.flush()
-    if found.complaints:
+    if comparison.complaints:
         raise SystemExit(1)
 
 

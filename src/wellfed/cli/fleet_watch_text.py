@@ -24,7 +24,7 @@ _DAY_S = 86400
 _MOST_REASONS = 4
 
 
-def print_round(found: Round) -> None:
+def print_round(sampled: Round) -> None:
     """Each node with what it does now, and what was named; the silent ones last."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for head in (phrase("fleet-watch.node", "node"), phrase("fleet-watch.replica", "replica"),
@@ -33,24 +33,24 @@ def print_round(found: Round) -> None:
     for head in (phrase("fleet-watch.user", "tok/s a user"), phrase("fleet-watch.promised", "promised"),
                  phrase("fleet-watch.running", "running"), phrase("fleet-watch.waiting", "waiting")):  # fmt: skip
         table.add_column(head, justify="right")
-    for answer in found.answers:
+    for answer in sampled.answers:
         for row in _rows(answer):
             table.add_row(*row)
     if table.row_count:
         console().print(table)
-    for answer in found.answers:
+    for answer in sampled.answers:
         if answer.trouble:
             console().print(f"[red]{escape(words(_silent(answer.node, answer.why)))}[/]")
-    console().print(f"[dim]{escape(words(_summary(found)))}[/]")
+    console().print(f"[dim]{escape(words(_summary(sampled)))}[/]")
 
 
 def _rows(answer: Answer) -> list[tuple[str, ...]]:
     rows = []
     for page in answer.pages:
         figures = [page.figures.get(name) for name in ("user_tok_s", "planned_tok_s", "running", "waiting")]
-        named = escape(words(listed(sorted(page.causes))) or "?")
+        causes = escape(words(listed(sorted(page.causes))) or "?")
         cells = tuple("?" if value is None else format_rate(value) for value in figures)
-        rows.append((escape(answer.node), escape(page.target), f"[yellow]{named}[/]" if page.ill else named, *cells))
+        rows.append((escape(answer.node), escape(page.target), f"[yellow]{causes}[/]" if page.ill else causes, *cells))
     if not rows and not answer.trouble and not answer.skipped:
         rows.append((escape(answer.node), phrase("fleet-watch.begins", "nothing seen yet"), "", "", "", "", ""))
     return rows
@@ -60,11 +60,11 @@ def _silent(node: str, why: str) -> Message:
     return message("fleet-watch.silent", "{node} does not answer: {why}", node=node, why=why or "?")
 
 
-def _summary(found: Round) -> Message:
-    silent = sum(answer.trouble is not None or answer.skipped for answer in found.answers)
+def _summary(sampled: Round) -> Message:
+    silent = sum(answer.trouble is not None or answer.skipped for answer in sampled.answers)
     return message(
         "fleet-watch.summary", "{answered} of {nodes} nodes answered within {time}",
-        answered=len(found.answers) - silent, nodes=len(found.answers), time=Amount(found.took_s, "s"),
+        answered=len(sampled.answers) - silent, nodes=len(sampled.answers), time=Amount(sampled.took_s, "s"),
     )  # fmt: skip
 
 
@@ -77,17 +77,17 @@ class Changes:
     _late: bool = False
     _first: bool = True
 
-    def tell(self, found: Round) -> None:
-        """One line for each."""
-        lines = [words(_summary(found))] if self._first else []
-        for answer in found.answers:
+    def tell(self, sampled: Round) -> None:
+        """Print a line for each change since the round before."""
+        lines = [words(_summary(sampled))] if self._first else []
+        for answer in sampled.answers:
             lines += self._of(answer)
-        if found.late and not self._late:
+        if sampled.late and not self._late:
             lines.append(phrase("fleet-watch.late", "a round takes longer than the time between two: raise --jobs or "
                                 "--every"))  # fmt: skip
-        self._late, self._first = found.late, False
+        self._late, self._first = sampled.late, False
         for line in lines:
-            console().print(f"[dim]{_clock(found.at)}[/] {escape(line)}")
+            console().print(f"[dim]{_clock(sampled.at)}[/] {escape(line)}")
 
     def _of(self, answer: Answer) -> list[str]:
         if answer.skipped:
@@ -112,14 +112,14 @@ class Changes:
         return lines
 
 
-def print_history(found: History, everything: bool = False) -> None:
+def print_history(past: History, everything: bool = False) -> None:
     """Silent nodes, changes of speed with what changed with them, replicas slower than their like, drifts."""
     out = console()
-    lines = [(f"[red]{escape(words(_silence(each, found.until)))}[/]") for each in found.silent]
-    for replica in found.replicas:
-        lines += [_change_line(replica, change, found.until) for change in replica.changes]
+    lines = [(f"[red]{escape(words(_silence(silent, past.until)))}[/]") for silent in past.silent]
+    for replica in past.replicas:
+        lines += [_change_line(replica, change, past.until) for change in replica.changes]
         lines += [f"[yellow]{escape(words(_slow(replica)))}[/]"] if replica.slow else []
-    lines += [escape(words(_drift(each, found.until))) for each in found.drifts]
+    lines += [escape(words(_drift(drift, past.until))) for drift in past.drifts]
     for line in lines:
         out.print(line)
     if not lines:
@@ -127,11 +127,11 @@ def print_history(found: History, everything: bool = False) -> None:
             f"[green]{escape(phrase('history.well', 'nothing became slower, and nobody is slower than its like'))}[/]"
         )
     if everything:
-        for replica in found.replicas:
+        for replica in past.replicas:
             out.print(f"[dim]{escape(words(_state(replica)))}[/]")
     counts = message(
-        "history.span", "{replicas} replicas since {begin}", replicas=len(found.replicas),
-        begin=when(found.since, found.until),
+        "history.span", "{replicas} replicas since {begin}", replicas=len(past.replicas),
+        begin=when(past.since, past.until),
     )  # fmt: skip
     out.print(f"[dim]{escape(words(counts))}[/]")
 
@@ -142,7 +142,7 @@ def _change_line(replica: Replica, change: Change, now: float) -> str:
 
 
 def _change(replica: Replica, change: Change, now: float) -> Message:
-    said: dict[str, Parameter] = {
+    values: dict[str, Parameter] = {
         "when": when(change.at, now),
         "node": replica.node,
         "share": Amount(round(abs(1 - change.ratio), 2), "%"),
@@ -152,9 +152,9 @@ def _change(replica: Replica, change: Change, now: float) -> Message:
     }
     if change.slower:
         return message("history.slower", "since {when} {node} is {share} slower ({before} before, {after} now): {why}",
-                       **said)  # fmt: skip
+                       **values)  # fmt: skip
     return message("history.faster", "since {when} {node} is {share} faster ({before} before, {after} now): {why}",
-                   **said)  # fmt: skip
+                   **values)  # fmt: skip
 
 
 def _why(change: Change) -> Message:
@@ -205,7 +205,7 @@ def _slow(replica: Replica) -> Message:
 
 
 def _drift(drift: Drift, now: float) -> Message:
-    said: dict[str, Parameter] = {
+    values: dict[str, Parameter] = {
         "name": term(drift.name),
         "before": drift.before,
         "after": drift.after,
@@ -214,13 +214,13 @@ def _drift(drift: Drift, now: float) -> Message:
     }
     if drift.ratio is None:
         return message("history.drift-unknown", "{name} {before} -> {after} on {count} replicas (the first {when}): "
-                       "what it changed is not told yet", **said)  # fmt: skip
-    said["share"] = Amount(round(drift.ratio - 1, 3), "%")
+                       "what it changed is not told yet", **values)  # fmt: skip
+    values["share"] = Amount(round(drift.ratio - 1, 3), "%")
     if drift.counts:
         return message("history.drift", "{name} {before} -> {after} on {count} replicas (the first {when}): speed "
-                       "{share} in the day after", **said)  # fmt: skip
+                       "{share} in the day after", **values)  # fmt: skip
     return message("history.no-drift", "{name} {before} -> {after} on {count} replicas (the first {when}): as fast as "
-                   "before ({share})", **said)  # fmt: skip
+                   "before ({share})", **values)  # fmt: skip
 
 
 def _silence(silence: Silence, now: float) -> Message:

@@ -16,7 +16,7 @@ CONTEXT = "help"  # of every entry of the catalogue: the same text is the same e
 
 def key(text: str) -> str:
     """A help text as the catalogue has it: each paragraph in one line."""
-    return "\n\n".join(" ".join(each.split()) for each in inspect.cleandoc(text).split("\n\n"))
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in inspect.cleandoc(text).split("\n\n"))
 
 
 def help_words(text: str) -> str:
@@ -27,13 +27,13 @@ def help_words(text: str) -> str:
 def every_help(command: click.Command) -> Iterator[str]:
     """What the catalogue has to have, of a command and those below it."""
     texts = [command.help, command.short_help, command.epilog]
-    texts += [each.help for each in command.params if isinstance(each, click.Option)]
+    texts += [option.help for option in command.params if isinstance(option, click.Option)]
     yield from (_escaped(key(text)) for text in texts if text)
     if isinstance(command, click.Group):
         context = click.Context(command)
         below = (command.get_command(context, name) for name in command.list_commands(context))
-        for each in below:
-            yield from every_help(each) if each else ()
+        for subcommand in below:
+            yield from every_help(subcommand) if subcommand else ()
 
 
 def _escaped(text: str) -> str:
@@ -42,28 +42,28 @@ def _escaped(text: str) -> str:
 
 def translated(command: click.Command) -> click.Command:
     """A copy of a command, and of those below it, whose help is in words."""
-    made = copy.copy(command)
-    made.params = [_option(each) for each in command.params]
-    made.__dict__["options_metavar"] = phrase("click.metavar.options", "[OPTIONS]")
-    made.__dict__["_help_option"] = None  # click keeps it once it has been made, in whatever language
+    copied = copy.copy(command)
+    copied.params = [_option(option) for option in command.params]
+    copied.__dict__["options_metavar"] = phrase("click.metavar.options", "[OPTIONS]")
+    copied.__dict__["_help_option"] = None  # click keeps it once it has been made, in whatever language
     for name in ("help", "short_help", "epilog"):
-        text = getattr(made, name)
+        text = getattr(copied, name)
         if text:
-            setattr(made, name, help_words(text))
-    if isinstance(made, click.Group):
-        made.subcommand_metavar = phrase("click.metavar.commands", "COMMAND [ARGS]...")
-        made.commands = {name: translated(each) for name, each in made.commands.items()}
-    return made
+            setattr(copied, name, help_words(text))
+    if isinstance(copied, click.Group):
+        copied.subcommand_metavar = phrase("click.metavar.commands", "COMMAND [ARGS]...")
+        copied.commands = {name: translated(subcommand) for name, subcommand in copied.commands.items()}
+    return copied
 
 
 def _option(parameter: click.Parameter) -> click.Parameter:
     if not isinstance(parameter, click.Option):
         return parameter
-    made = copy.copy(parameter)
-    made.help = help_words(parameter.help) if parameter.help else None
+    copied = copy.copy(parameter)
+    copied.help = help_words(parameter.help) if parameter.help else None
     if parameter.metavar is None and not parameter.is_flag:
-        made.metavar = _kinds().get(parameter.type.name)
-    return made
+        copied.metavar = _kinds().get(parameter.type.name)
+    return copied
 
 
 def _kinds() -> dict[str, str]:

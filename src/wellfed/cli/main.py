@@ -142,9 +142,9 @@ def _say_of_language() -> None:
     if "WELLFED_LANG" in os.environ:
         from wellfed.messages.language import complaint
 
-        said = complaint()
-        if said is not None:
-            click.echo(printable_lines(str(said)), err=True)
+        language_complaint = complaint()
+        if language_complaint is not None:
+            click.echo(printable_lines(str(language_complaint)), err=True)
 
 
 def main() -> None:
@@ -156,7 +156,7 @@ def main() -> None:
     except WellfedError as error:
         if error.details:
             click.echo(printable_lines(error.details), err=True)
-        fail(error.said, hint=error.advice or _see_help(error), code=error.exit_code, kind=error.kind)
+        fail(error.message, hint=error.hint or _see_help(error), code=error.exit_code, kind=error.kind)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(2)
@@ -175,14 +175,14 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        what = error.filename or sentence("error.input-output", "input/output")
-        fail(joined(": ", (what, error.strerror or str(error))))
+        subject = error.filename or sentence("error.input-output", "input/output")
+        fail(joined(": ", (subject, error.strerror or str(error))))
     except Exception as error:  # the last line of defence: a user sees no traceback
         if os.environ.get("WELLFED_DEBUG"):
             raise
         template = "internal error: {name}: {error}"
-        said = sentence("error.internal", template, name=type(error).__name__, error=error)
-        fail(said, hint=sentence("error.report", "WELLFED_DEBUG=1 shows where; please report it"))
+        problem = sentence("error.internal", template, name=type(error).__name__, error=error)
+        fail(problem, hint=sentence("error.report", "WELLFED_DEBUG=1 shows where; please report it"))
 
 
 def _see_help(error: WellfedError) -> Message | str | None:
@@ -241,8 +241,8 @@ def fail(
     """
     from wellfed.messages.words import phrase, words
 
-    own = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
-    if "--json" in own:
+    arguments = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
+    if "--json" in arguments:
         error = {"kind": kind, "message": str(message), "hint": None if hint is None else str(hint)}
         click.echo(json.dumps({"error": error}, ensure_ascii=False))
     colon = phrase("joined.colon", ": ")

@@ -22,16 +22,43 @@ def print_market(market: Market, workload: Workload) -> None:
     """The offers as a table, then what the parts of the first are worth."""
     out = console()
     if not market.offers:
-        out.print(
-            tell(
-                "market-text.none-machines-do",
-                "[bold red]none of {machines} machines can do it[/] within what was asked",
-                machines=market.machines,
-            )
-        )
-        if market.nearest is not None:
-            out.print(escape(_nearest(market.nearest, market.currency)))
+        _print_none(market)
         return
+    out.print(_table(market))
+    if market.ranked_by is not None:
+        out.print(f"[dim]{escape(words(market.ranked_by))}[/]")
+    for line in dict.fromkeys(cooling_words(offer.machine) for offer in market.offers):
+        if line is not None:
+            out.print(f"[yellow]{escape(words(line))}[/]")
+    out.print(
+        tell(
+            "market-text.machines-considered",
+            "\n[dim]{machines} machines considered, {feasible} estimated in full that can do it[/]",
+            machines=market.machines,
+            feasible=market.feasible,
+        )
+    )
+    _print_best(market.offers[0])
+    print_sensitivities(market.weakest)
+    if market.offers[0].price is None:
+        reason = shown(market.offers[0].price_reason)
+        out.print(tell("market-text.price-unknown", "[dim]price: ? ({reason})[/]", reason=reason))
+
+
+def _print_none(market: Market) -> None:
+    text = "[bold red]none of {machines} machines can do it[/] within what was asked"
+    console().print(tell("market-text.none-machines-do", text, machines=market.machines))
+    if market.nearest is not None:
+        console().print(escape(_nearest(market.nearest, market.currency)))
+
+
+def _print_best(offer: Offer) -> None:
+    console().print(f"\n[bold]{escape(offer.machine.name)}[/]{colon()}{shown(machine_line(offer.machine))}")
+    for line in offer.cpu.sentences() if offer.cpu is not None else ():
+        console().print(f"  {escape(words(line))}")
+
+
+def _table(market: Market) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     price = tell("head.price", "price {currency}", currency=market.currency).rstrip()
     heads = (
@@ -49,29 +76,7 @@ def print_market(market: Market, workload: Workload) -> None:
         table.add_column(head, justify="left" if side == "left" else "right", no_wrap=side == "right", overflow="fold")
     for offer in market.offers:
         table.add_row(*_cells(offer), style="bold" if offer is market.offers[0] else None)
-    out.print(table)
-    if market.ranked_by is not None:
-        out.print(f"[dim]{escape(words(market.ranked_by))}[/]")
-    for said in dict.fromkeys(cooling_words(offer.machine) for offer in market.offers):
-        if said is not None:
-            out.print(f"[yellow]{escape(words(said))}[/]")
-    out.print(
-        tell(
-            "market-text.machines-considered",
-            "\n[dim]{machines} machines considered, {feasible} estimated in full that can do it[/]",
-            machines=market.machines,
-            feasible=market.feasible,
-        )
-    )
-    best = market.offers[0]
-    out.print(f"\n[bold]{escape(best.machine.name)}[/]{colon()}{shown(machine_line(best.machine))}")
-    if best.cpu is not None:
-        for said in best.cpu.told():
-            out.print(f"  {escape(words(said))}")
-    print_sensitivities(market.weakest)
-    if best.price is None:
-        reason = shown(best.price_reason)
-        out.print(tell("market-text.price-unknown", "[dim]price: ? ({reason})[/]", reason=reason))
+    return table
 
 
 def _nearest(offer: Offer, currency: str) -> str:
@@ -82,19 +87,19 @@ def _nearest(offer: Offer, currency: str) -> str:
     return tell("market-text.nearest", text, machine=machine_line(offer.machine), price=price, power=power)
 
 
-def print_sensitivities(found: tuple[Sensitivity, ...]) -> None:
+def print_sensitivities(sensitivities: tuple[Sensitivity, ...]) -> None:
     """What each part, half as good again, would buy."""
-    for one in found:
-        if one.limits:
+    for sensitivity in sensitivities:
+        if sensitivity.limits:
             text = tell(
                 "market-text.tokens-s-x",
                 "tokens/s x{gain:.2f}, first token {ttft_gain:.2f}x as soon",
-                gain=one.gain,
-                ttft_gain=one.ttft_gain,
+                gain=sensitivity.gain,
+                ttft_gain=sensitivity.ttft_gain,
             )
         else:
             text = tell("market-text.changes-nothing", "changes nothing")
-        console().print(f"  {escape(term_words(one.part))} x{one.factor:g}{colon()}{text}")
+        console().print(f"  {escape(term_words(sensitivity.part))} x{sensitivity.factor:g}{colon()}{text}")
 
 
 def _cells(offer: Offer) -> list[str]:

@@ -33,9 +33,9 @@ class Money(Number):
         match = _AMOUNT.fullmatch(simplified(value).strip()) if isinstance(value, str) else None
         if match is None:
             return super().convert(value, param, ctx)
-        said = _CURRENCIES.get((match["currency"] or match["sign"]).lower())
-        if said is not None and ctx is not None:
-            ctx.meta[_SAID] = said
+        named_currency = _CURRENCIES.get((match["currency"] or match["sign"]).lower())
+        if named_currency is not None and ctx is not None:
+            ctx.meta[_SAID] = named_currency
         amount = float(match["number"].replace(",", "")) * _TIMES[match["times"].lower()]
         return super().convert(amount, param, ctx)
 
@@ -52,5 +52,5 @@ class Hourly(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 def currency(context: click.Context, chosen: str) -> str:
     """What --currency says; where it was not given, the currency that an amount was written in."""
-    given = context.get_parameter_source("currency") is click.core.ParameterSource.COMMANDLINE
-    return chosen if given else str(context.meta.get(_SAID) or chosen)
+    typed = context.get_parameter_source("currency") is click.core.ParameterSource.COMMANDLINE
+    return chosen if typed else str(context.meta.get(_SAID) or chosen)

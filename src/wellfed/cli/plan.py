@@ -300,12 +300,12 @@ def _buy(model: str, request: PlanOptions, options: dict[str, Any], top: int, as
         )
     say_how_read(model)
     market = buying.buy(model, request, options["prices"], options["budget"], options["power"], keep=top)
-    if (said := currency(click.get_current_context(), market.currency)) != market.currency:
+    if (requested := currency(click.get_current_context(), market.currency)) != market.currency:
         raise click.UsageError(
             sentence(
                 "cli.plan.currencies",
                 "--budget is in {said}, the prices of --prices are in {there}: give both in one currency",
-                said=said,
+                said=requested,
                 there=market.currency,
             )
         )

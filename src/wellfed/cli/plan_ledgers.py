@@ -31,11 +31,11 @@ def print_ledgers(plan: Plan) -> None:
 
 def _print_sources(plan: Plan) -> None:
     """Where the figures of the parts and the model come from."""
-    told = [(gpu.spec.name, gpu.spec.sources) for gpu in plan.machine.gpus[:1] if gpu.spec]
-    told += [(socket.cpu.name, socket.cpu.sources) for socket in plan.machine.sockets[:1] if socket.cpu]
-    told.append((plan.model.name, plan.model.sources))
+    catalogued = [(gpu.spec.name, gpu.spec.sources) for gpu in plan.machine.gpus[:1] if gpu.spec]
+    catalogued += [(socket.cpu.name, socket.cpu.sources) for socket in plan.machine.sockets[:1] if socket.cpu]
+    catalogued.append((plan.model.name, plan.model.sources))
     console().print(_head(phrase("ledger.sources", "sources")))
-    for name, sources in told:
+    for name, sources in catalogued:
         for source in sources:
             date = source.date or phrase("ledger.no-date", "no date")
             console().print(f"  {escape(name)}: {escape(source.text)} [dim]({date})[/]")
@@ -64,14 +64,14 @@ def memory_table(device: DeviceMemory) -> Table:
 
 def _time_table(terms: tuple[Term, ...]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
-    whole = total_seconds(terms) or 1.0
+    total_s = total_seconds(terms) or 1.0
     for term in terms:
-        share = term.seconds / whole
+        share = term.seconds / total_s
         bar = "█" * round(20 * share)
         name, limit = escape(term_words(term.name)), escape(limit_words(term.limited_by))
         cells = (escape(term.device), format_seconds(term.seconds), f"{share:.0%}", bar, f"[dim]{limit}[/]")
         table.add_row(f"  {name}", *cells)
-    table.add_row(f"  [bold]{phrase('ledger.sum', 'sum')}[/]", "", format_seconds(whole))
+    table.add_row(f"  [bold]{phrase('ledger.sum', 'sum')}[/]", "", format_seconds(total_s))
     return table
 
 

@@ -62,10 +62,10 @@ def _several(plans: tuple[Plan, ...]) -> bool:
 
 def _narrowing(several: bool) -> tuple[tuple[Column, ...], ...]:
     """The columns, with ever less in them."""
-    whole, short = _columns(several, intervals=True), _columns(several, intervals=False)
+    full, short = _columns(several, intervals=True), _columns(several, intervals=False)
     return (
-        whole,
-        _without(whole, 1),
+        full,
+        _without(full, 1),
         _without(short, 1),
         _without(short, 2),
         _without(short, 3),

@@ -62,8 +62,8 @@ def print_answer(
             _print_tiers(plans[0])
         copies = replicas(search, plans[0])
         if copies is not None:
-            out.print(escape(words(copies.said())))
-        if rates.given or explain:
+            out.print(escape(words(copies.sentence())))
+        if rates.paid or explain:
             _print_money(answer, plans[0], rates, explain)
         _print_steps(steps(plans[0]))
     else:
@@ -78,12 +78,12 @@ def print_answer(
 
 def _print_money(answer: Answer, plan: Plan, rates: Rates, explain: bool) -> None:
     """Energy and cost of the best plan; with `explain` what a power cap would cost."""
-    told = money(plan, rates).said()
-    if not told:
+    cost_lines = money(plan, rates).sentences()
+    if not cost_lines:
         return
     console().print(f"\n[bold]{phrase('money.head', 'money and energy')}[/]")
-    for said in told:
-        console().print(f"  {escape(words(said))}")
+    for cost_line in cost_lines:
+        console().print(f"  {escape(words(cost_line))}")
     for capped in power_caps(answer.search, plan) if explain else ():
         line = phrase(
             "money.cap", "capped at {watts} W: {rate} of the tokens/s, first token x{ttft}, {joules} J a token",
@@ -106,26 +106,26 @@ def _print_host(answer: Answer) -> None:
     if cost is None:
         return
     console().print(f"\n[bold]{phrase('plan.host', 'the host')}[/]")
-    console().print(f"  {escape(words(cost.told()))}")
+    console().print(f"  {escape(words(cost.sentence()))}")
     core = phrase(
         "plan.host-core", "one core: {ratio} of a Ryzen 9 7950X's, {best} at best",
         ratio=f"{cost.ratio:.2f}", best=f"{cost.fastest_ratio:.2f}",
     )  # fmt: skip
     console().print(f"  [dim]{escape(core)}[/]")
     for cause, left in cost.speed.losses:
-        said = phrase("plan.host-left", "{cause}: {share} is left", cause=cause.value, share=f"{left:.0%}")
-        console().print(f"  [dim]{escape(said)}[/]")
+        host_line = phrase("plan.host-left", "{cause}: {share} is left", cause=cause.value, share=f"{left:.0%}")
+        console().print(f"  [dim]{escape(host_line)}[/]")
 
 
-def print_which_cpu(found: WhichCpu | None) -> None:
+def print_which_cpu(which_cpu: WhichCpu | None) -> None:
     """The CPU to put the GPUs behind, and what the next weaker one loses."""
     console().print(f"\n[bold]{phrase('plan.cpus', 'which CPU')}[/]")
-    if found is None:
+    if which_cpu is None:
         none = phrase("plan.cpus.none", "no choice: no plan on cards, or their CPU comes with them")
         console().print(f"  {escape(none)}")
         return
-    for said in found.told():
-        console().print(f"  {escape(words(said))}")
+    for line in which_cpu.sentences():
+        console().print(f"  {escape(words(line))}")
 
 
 def model_line(model: Model) -> str:
@@ -164,51 +164,51 @@ def workload_line(workload: Workload, sweep: bool) -> str:
 
 def _targets(workload: Workload) -> Iterator[str]:
     """What was asked for, in the units in which it was understood."""
-    first, each = workload.ttft_target_s, workload.tpot_target_s
+    first, tpot_s = workload.ttft_target_s, workload.tpot_target_s
     if first is not None:
         yield phrase("plan.wanted-first", "first token within {seconds}", seconds=Amount(first, "s"))
-    if each is not None:
-        rate = Amount(1 / each, "tok/s")
-        yield phrase("plan.wanted-each", "a token every {seconds} ({rate})", seconds=Amount(each, "s"), rate=rate)
+    if tpot_s is not None:
+        rate = Amount(1 / tpot_s, "tok/s")
+        yield phrase("plan.wanted-each", "a token every {seconds} ({rate})", seconds=Amount(tpot_s, "s"), rate=rate)
 
 
 def _print_verdict(answer: Answer) -> None:
     verdict = answer.verdict
-    said = shown(joined("; ", (words(reason) for reason in verdict.reasons)))
+    reasons = shown(joined("; ", (words(reason) for reason in verdict.reasons)))
     if verdict.kind is None:
-        console().print(f"\n[bold red]{phrase('plan.no-fit', 'does not fit')}[/]{colon()}{said}")
+        console().print(f"\n[bold red]{phrase('plan.no-fit', 'does not fit')}[/]{colon()}{reasons}")
     else:
-        console().print(f"\n[bold green]{verdict.kind.value}[/]{colon()}{said}")
+        console().print(f"\n[bold green]{verdict.kind.value}[/]{colon()}{reasons}")
 
 
 def _print_limits(plan: Plan) -> None:
-    console().print(f"\n{shown(joined('; ', (words(said) for said in limits(plan))))}")
+    console().print(f"\n{shown(joined('; ', (words(limit) for limit in limits(plan))))}")
 
 
 def limits(plan: Plan) -> tuple[Message, ...]:
     """What the best plan is short of: the tightest device, the room, the wait, loading."""
-    memory, estimate, said = plan.estimate.memory, plan.estimate, []
+    memory, estimate, limit_lines = plan.estimate.memory, plan.estimate, []
     if memory.tightest is not None:
         device = memory.tightest
         needed, available = Amount(device.needed_bytes, "B"), Amount(device.available_bytes, "B")
         text = "tightest: {device} holds {needed} of {available}"
-        said.append(message("plan.tightest", text, device=device.device, needed=needed, available=available))
-    said.append(message("plan.limited", "limited by {limit}", limit=limit_words(estimate.limited_by)))
+        limit_lines.append(message("plan.tightest", text, device=device.device, needed=needed, available=available))
+    limit_lines.append(message("plan.limited", "limited by {limit}", limit=limit_words(estimate.limited_by)))
     if memory.max_context is not None:
-        said.append(message("plan.max-context", "context up to {tokens} tokens", tokens=memory.max_context))
+        limit_lines.append(message("plan.max-context", "context up to {tokens} tokens", tokens=memory.max_context))
     if memory.max_sequences is not None:
-        one, many = "room for {count} such user at a time", "room for {count} such users at a time"
-        said.append(counted("plan.max-users", one, many, memory.max_sequences))
+        single, many = "room for {count} such user at a time", "room for {count} such users at a time"
+        limit_lines.append(counted("plan.max-users", single, many, memory.max_sequences))
     if estimate.ttft_p99_s is not None:
         text = "one request in a hundred waits {seconds} for its first token"
-        said.append(message("plan.p99", text, seconds=Amount(estimate.ttft_p99_s, "s")))
+        limit_lines.append(message("plan.p99", text, seconds=Amount(estimate.ttft_p99_s, "s")))
     idle = idle_words(plan)
     if idle is not None:
-        said.append(idle)
+        limit_lines.append(idle)
     starting = start_words(plan)
     if starting is not None:
-        said.append(starting)
-    return tuple(said)
+        limit_lines.append(starting)
+    return tuple(limit_lines)
 
 
 def print_most_users(most: MostUsers | None) -> None:
@@ -228,25 +228,25 @@ def print_most_users(most: MostUsers | None) -> None:
     console().print(f"\n[bold]{escape(line)}[/]")
 
 
-def print_as_it_is(found: AsItIs) -> None:
+def print_as_it_is(as_it_is: AsItIs) -> None:
     """A command line as an estimate, what it is short of, and what the best plan does otherwise."""
-    out, plan = console(), found.plan
+    out, plan = console(), as_it_is.plan
     out.print(f"[bold]{escape(model_line(plan.model))}[/]")
     out.print(escape(phrase("plan.on", "on {machine}", machine=words(machine_line(plan.machine)))))
     head = phrase("command.head", "as it is")
-    if found.fits is False:
+    if as_it_is.fits is False:
         head = phrase("command.no-fit", "as it is: does not fit")
-    best = found.better.ranking.best
+    best = as_it_is.better.ranking.best
     out.print(f"\n[bold]{head}[/]")
     out.print(plans_table((plan,)))
-    out.print(shown(joined("; ", (words(said) for said in limits(plan)))))
+    out.print(shown(joined("; ", (words(limit) for limit in limits(plan)))))
     for device in plan.estimate.memory.devices:
         if (device.spare_bytes or 0) < 0:
             out.print(memory_table(device))
     if best is not None:
         out.print(f"\n[bold]{phrase('command.better', 'the best plan with this engine')}[/]")
         out.print(plans_table((best,)))
-    for change in found.changes:
+    for change in as_it_is.changes:
         out.print(f"  {escape(words(change))}")
 
 
@@ -284,12 +284,12 @@ def _print_steps(steps: NextSteps) -> None:
 
 
 def _print_upgrades(upgrades: tuple[Upgrade, ...]) -> None:
-    worthwhile = [(upgrade, said) for upgrade in upgrades if (said := gain(upgrade)) is not None]
+    worthwhile = [(upgrade, gained) for upgrade in upgrades if (gained := gain(upgrade)) is not None]
     if not worthwhile:
         return
     console().print(f"\n[bold]{phrase('plan.upgrade', 'next upgrade')}[/]")
-    for upgrade, said in worthwhile[:4]:
-        console().print(f"  {shown(upgrade.change)}{colon()}{shown(said)}")
+    for upgrade, gained in worthwhile[:4]:
+        console().print(f"  {shown(upgrade.change)}{colon()}{shown(gained)}")
 
 
 def gain(upgrade: Upgrade) -> Message | None:
@@ -317,7 +317,7 @@ def _print_refused(answer: Answer) -> None:
         return
     same: dict[str, list[str]] = {}
     for refusal in answer.ranking.refused:
-        same.setdefault(words(refusal.reason), []).append(words(refusal.what))
+        same.setdefault(words(refusal.reason), []).append(words(refusal.subject))
     reasons = words(joined("; ", (listed(who) + colon() + reason for reason, who in same.items())))
     out = phrase("plan.out", "{considered}. Out: {reasons}", considered=counted_line, reasons=reasons)
     console().print(f"\n[dim]{escape(out)}[/]")
@@ -325,19 +325,19 @@ def _print_refused(answer: Answer) -> None:
 
 def readings(assumptions: tuple[Assumption, ...]) -> tuple[str, ...]:
     """What was taken of several things that the words could mean, each once, to stand above the answer."""
-    told = (taken(each) for each in assumptions if each.reading)
-    return tuple(dict.fromkeys(told))
+    shown_readings = (taken(assumption) for assumption in assumptions if assumption.reading)
+    return tuple(dict.fromkeys(shown_readings))
 
 
 def _print_assumptions(answer: Answer, best: Plan | None, explain: bool) -> None:
-    found = answer.assumptions + (best.estimate.assumptions if best else ())
-    found = tuple(assumption for assumption in found if not assumption.reading)
-    if not found:
+    assumptions = answer.assumptions + (best.estimate.assumptions if best else ())
+    assumptions = tuple(assumption for assumption in assumptions if not assumption.reading)
+    if not assumptions:
         return
     if not explain:
-        texts = words(joined("; ", (words(assumption.text) for assumption in found[:4])))
+        texts = words(joined("; ", (words(assumption.text) for assumption in assumptions[:4])))
         console().print(f"[dim]{escape(phrase('plan.assumed', 'assumed: {texts}', texts=texts))}[/]")
         return
     console().print(f"\n[bold]{phrase('plan.assumptions', 'assumptions')}[/]")
-    for assumption in found:
+    for assumption in assumptions:
         console().print(f"  {escape(taken(assumption))}")

@@ -30,18 +30,18 @@ def ps(as_json: bool) -> None:
 
     _release()
     records = state.records()
-    known = [settled(running) for running in records.running]
+    running_engines = [settled(running) for running in records.running]
     for bad in records.unreadable:
-        click.echo(tell("ps.warning", "warning: {message}", message=state.refused(bad).said), err=True)
+        click.echo(tell("ps.warning", "warning: {message}", message=state.refused(bad).message), err=True)
     if as_json:
-        entries = [_entry(running) for running in known]
+        entries = [_entry(running) for running in running_engines]
         bad_files = [asdict(bad) for bad in records.unreadable]
         document = {"schema": "wellfed.ps/1", "engines": entries, "unreadable": bad_files}
         click.echo(json.dumps(document, indent=1))
         return
-    for running in known:
+    for running in running_engines:
         click.echo(_line(running))
-    if not known:
+    if not running_engines:
         click.echo(tell("ps.nothing-running", "nothing is running"), err=True)
 
 
@@ -68,8 +68,8 @@ def _line(running: Running) -> str:
     ]
     if running.why_lost is not None:
         parts.append(f"({words(running.why_lost)})")
-    if running.status is Phase.ENDED and (left := running.outlived_by()):
-        parts.append(tell("ps.left-behind", "(left behind: {left})", left=listed(left)))
+    if running.status is Phase.ENDED and (survivors := running.outlived_by()):
+        parts.append(tell("ps.left-behind", "(left behind: {left})", left=listed(survivors)))
     if running.key_file:
         parts.append(tell("ps.key", "key in {key_file}", key_file=running.key_file))
     return printable("  ".join(map(str, parts)))
@@ -120,7 +120,7 @@ def stop(name: str | None, everything: bool, grace: float, forget: bool) -> None
         except WellfedError as error:
             failures.append(error)  # the others are stopped first
     for failure in failures[:-1]:
-        click.echo(tell("ps.error", "error: {message}", message=failure.said), err=True)
+        click.echo(tell("ps.error", "error: {message}", message=failure.message), err=True)
     if failures:
         raise failures[-1]
 
@@ -138,8 +138,8 @@ def _stop(running: Running, grace: float, forget: bool) -> None:
     ended = running.status is Phase.ENDED and not running.left_behind()
     if not service.end(running, grace, _Waiting(running)):
         hint = message("stop.stays.hint", "it waits for the kernel: try `wellfed stop` again later")
-        what = "{name} (pid {pid}) does not end, though it was killed"
-        raise WellfedError(message("stop.stays", what, name=running.name, pid=str(running.pid)), hint)
+        template = "{name} (pid {pid}) does not end, though it was killed"
+        raise WellfedError(message("stop.stays", template, name=running.name, pid=str(running.pid)), hint)
     if ended:
         click.echo(tell("ps.had-ended", "{name} had ended", name=running.name), err=True)
     else:

@@ -35,18 +35,18 @@ def write_report(path: Path, answer: Answer, top: int, steps: Callable[[Plan], N
     """Write the report; its form is the name's ending. Raises BadInput for another ending or an unwritable place."""
     forms = {".html": _html, ".htm": _html, ".md": _markdown}
     if path.suffix.lower() not in forms:
-        said = message("report.form", "{path} is neither .html nor .md", path=str(path))
-        raise BadInput(said, message("report.form.hint", "name the file report.html or report.md"))
+        problem = message("report.form", "{path} is neither .html nor .md", path=str(path))
+        raise BadInput(problem, message("report.form.hint", "name the file report.html or report.md"))
     try:
         path.write_text(forms[path.suffix.lower()](answer, top, steps), encoding="utf-8")
     except OSError as error:
-        said = message("report.unwritable", "cannot write {path}: {why}", path=str(path), why=error.strerror or "?")
+        problem = message("report.unwritable", "cannot write {path}: {why}", path=str(path), why=error.strerror or "?")
         raise BadInput(
-            said, message("report.unwritable.hint", "name a file in a folder that you may write to")
+            problem, message("report.unwritable.hint", "name a file in a folder that you may write to")
         ) from error
 
 
-def _asked(answer: Answer) -> list[str]:
+def _request_lines(answer: Answer) -> list[str]:
     """The load that was planned for, and what was taken from words that can mean two things."""
     search = answer.search
     return [workload_line(search.workload, search.sweep), *readings(search.machine.assumptions + answer.assumptions)]
@@ -74,8 +74,8 @@ def _verdict(answer: Answer) -> str:
 
 
 def _upgrades(answer: Answer) -> list[str]:
-    said = ((upgrade, gain(upgrade)) for upgrade in answer.upgrades)
-    return [words(joined(": ", (words(upgrade.change), words(text)))) for upgrade, text in said if text is not None]
+    gains = ((upgrade, gain(upgrade)) for upgrade in answer.upgrades)
+    return [words(joined(": ", (words(upgrade.change), words(text)))) for upgrade, text in gains if text is not None]
 
 
 def _markdown(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
@@ -85,18 +85,18 @@ def _markdown(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> s
         "",
         words(machine_line(answer.search.machine)),
         "",
-        *(line for said in _asked(answer) for line in (said, "")),
+        *(line for request_line in _request_lines(answer) for line in (request_line, "")),
         f"**{_verdict(answer)}**",
         "",
     ]
     if plans:
         heads, rows = plain_rows(plans)
         lines += [_row(heads), _row(["---"] * len(heads)), *map(_row, rows), ""]
-        lines += [words(joined("; ", (words(said) for said in limits(plans[0])))), ""]
+        lines += [words(joined("; ", (words(limit) for limit in limits(plans[0])))), ""]
         step = steps(plans[0])
         lines += [f"## {phrase('plan.type', 'what to type')}", ""]
-        for one in step.steps:
-            lines += [f"{words(one.what)}{colon().rstrip()}", "", f"    {one.command}", ""]
+        for command_step in step.steps:
+            lines += [f"{words(command_step.what)}{colon().rstrip()}", "", f"    {command_step.command}", ""]
         if step.downloads:
             lines += [words(disk_line(step.downloads)), ""]
         lines += [f"## {phrase('ledger.memory', 'memory')}", ""]
@@ -128,13 +128,13 @@ def _html(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
     body = [
         f"<h1>{escape(model_line(answer.search.model))}</h1>",
         f"<p>{escape(words(machine_line(answer.search.machine)))}</p>",
-        *(f"<p>{escape(said)}</p>" for said in _asked(answer)),
+        *(f"<p>{escape(line)}</p>" for line in _request_lines(answer)),
         f'<p class="verdict">{escape(_verdict(answer))}</p>',
     ]
     if plans:
         body += [
             _table(*plain_rows(plans)),
-            f"<p>{escape(words(joined('; ', (words(said) for said in limits(plans[0])))))}</p>",
+            f"<p>{escape(words(joined('; ', (words(limit) for limit in limits(plans[0])))))}</p>",
         ]
         body += [
             *_steps_html(steps(plans[0])),
@@ -186,9 +186,9 @@ def _list(lines: Sequence[str]) -> str:
 def _steps_html(steps: NextSteps) -> list[str]:
     if not steps.steps:
         return []
-    said = [f"<p>{escape(words(step.what))}</p><pre>{escape(step.command)}</pre>" for step in steps.steps]
+    commands = [f"<p>{escape(words(step.what))}</p><pre>{escape(step.command)}</pre>" for step in steps.steps]
     fetched = [f"<p>{escape(words(disk_line(steps.downloads)))}</p>"] if steps.downloads else []
-    return [f"<h2>{escape(phrase('plan.type', 'what to type'))}</h2>", *said, *fetched]
+    return [f"<h2>{escape(phrase('plan.type', 'what to type'))}</h2>", *commands, *fetched]
 
 
 def _memory_html(plan: Plan) -> list[str]:
@@ -197,10 +197,10 @@ def _memory_html(plan: Plan) -> list[str]:
 
 
 def _memory_bar(device: DeviceMemory) -> str:
-    whole = max(device.needed_bytes, device.available_bytes or 0.0) or 1.0
+    total_bytes = max(device.needed_bytes, device.available_bytes or 0.0) or 1.0
     parts = [(term_words(term.name), term.bytes, format_bytes(term.bytes)) for term in device.terms if term.bytes > 0]
     head = f"{device.device}{colon()}{format_bytes(device.needed_bytes)} / {format_bytes(device.available_bytes)}"
-    return _bar(head, sorted(parts, key=lambda part: -part[1]), whole)
+    return _bar(head, sorted(parts, key=lambda part: -part[1]), total_bytes)
 
 
 def _time_html(plan: Plan) -> list[str]:
@@ -210,16 +210,18 @@ def _time_html(plan: Plan) -> list[str]:
 
 
 def _time_bar(head: str, terms: tuple[Term, ...]) -> str:
-    whole = total_seconds(terms) or 1.0
+    total_s = total_seconds(terms) or 1.0
     parts = [(f"{term_words(term.name)} {term.device}", term.seconds, format_seconds(term.seconds)) for term in terms]
-    return _bar(f"{head}{colon()}{format_seconds(whole)}", [part for part in parts if part[1] > _SHOWN * whole], whole)
+    return _bar(
+        f"{head}{colon()}{format_seconds(total_s)}", [part for part in parts if part[1] > _SHOWN * total_s], total_s
+    )
 
 
-def _bar(head: str, parts: Sequence[tuple[str, float, str]], whole: float) -> str:
+def _bar(head: str, parts: Sequence[tuple[str, float, str]], total: float) -> str:
     """A stacked bar with its parts named below; every part has its own words, so that colour is not needed."""
     x, boxes, keys = 0.0, [], []
     for n, (name, value, shown) in enumerate(parts):
-        width, colour = 900 * value / whole, _COLOURS[n % len(_COLOURS)]
+        width, colour = 900 * value / total, _COLOURS[n % len(_COLOURS)]
         title = escape(f"{name.strip()}: {shown}")
         boxes.append(
             f'<rect x="{x:.1f}" y="0" width="{width:.1f}" height="26" fill="{colour}"><title>{title}</title></rect>'

@@ -132,8 +132,8 @@ def command(
                 "--restart and --huge-pages need wellfed to stay: they cannot go with --detach",
             )
         )
-    told = [name for name in ("vram_free", "ram_free", "carve_out", "system") if options[name]]
-    if told and not options["on"]:
+    hardware_options = [name for name in ("vram_free", "ram_free", "carve_out", "system") if options[name]]
+    if hardware_options and not options["on"]:
         raise click.UsageError(
             sentence("cli.run.free-on", "--vram-free, --ram-free, --carve-out and --os are of the machine of --on")
         )
@@ -149,10 +149,10 @@ def command(
         needs(("nodes", "network"), "--on")
     end_on_signals()
     options = with_key(chosen(options))
-    asked = running.RunOptions(
+    wish = running.RunOptions(
         **options, huge_pages=huge_pages, fetch=not (dry_run or export), elsewhere=export is not None
     )
-    prepared = running.prepare(model, asked, say)
+    prepared = running.prepare(model, wish, say)
     if dry_run or export:
         for line in prepared.warnings:
             say(sentence("cli.run.warning", "warning: {line}", line=line))
@@ -160,7 +160,7 @@ def command(
         if export:
             click.echo(words(running.exported(prepared, export)), nl=False)
         else:
-            if not (asked.api_key or asked.no_key or asked.insecure):
+            if not (wish.api_key or wish.no_key or wish.insecure):
                 say(
                     sentence(
                         "cli.run.without-dry-run",
@@ -177,7 +177,7 @@ def command(
         restart=restart,
         progress=lambda elapsed: loading(elapsed, prepared.plan.estimate.load_s),
         started=print_service,
-        told=say,
+        say=say,
     )
     if failure is not None:
         raise failure
@@ -225,20 +225,20 @@ def print_service(service: Service, talk: bool = False) -> None:
 
     if sys.stderr.isatty():
         say("")
-    found, spec = service.placement, service.engine.spec
-    cpus = "?" if found.cpus is None else ranges(found.cpus)
+    placement, spec = service.placement, service.engine.spec
+    cpus = "?" if placement.cpus is None else ranges(placement.cpus)
     parts = [
         tell("cli.run.may-run-cpus", "may run on CPUs {cpus}", cpus=cpus),
-        tell("cli.run.holds", "holds {resident_bytes}", resident_bytes=format_bytes(found.resident_bytes)),
+        tell("cli.run.holds", "holds {resident_bytes}", resident_bytes=format_bytes(placement.resident_bytes)),
     ]
-    share = found.share_on(spec.binding.nodes) if spec.binding.nodes else None
+    share = placement.share_on(spec.binding.nodes) if spec.binding.nodes else None
     if share is not None:
         parts.append(
             tell("cli.run.node", "{share:.0%} of it on node {nodes}", share=share, nodes=ranges(spec.binding.nodes))
         )
-    if found.huge_bytes:
+    if placement.huge_bytes:
         parts.append(
-            tell("cli.run.huge-pages", "{huge_bytes} in huge pages", huge_bytes=format_bytes(found.huge_bytes))
+            tell("cli.run.huge-pages", "{huge_bytes} in huge pages", huge_bytes=format_bytes(placement.huge_bytes))
         )
     say(
         sentence(

@@ -39,10 +39,10 @@ def _use(context: click.Context, parameter: click.Parameter, name: str | None) -
         return
     from wellfed.written.saved import options_of
 
-    kept = options_of(name)
-    by_option = {_option(one): one.name for one in context.command.params}
-    found = {by_option[key]: value for key, value in kept.items() if key in by_option}
-    context.default_map = {**(context.default_map or {}), **found}
+    options = options_of(name)
+    by_option = {_option(parameter): parameter.name for parameter in context.command.params}
+    defaults = {by_option[key]: value for key, value in options.items() if key in by_option}
+    context.default_map = {**(context.default_map or {}), **defaults}
 
 
 def _option(parameter: click.Parameter) -> str:
@@ -66,13 +66,13 @@ def keep(name: str) -> None:
     from wellfed.messages.words import words
     from wellfed.written.saved import save
 
-    path = save(name, _said(click.get_current_context()))
-    said = message("saved.done", "{name} is kept in {path}: --use {name} takes it, --on {name} its machine",
+    path = save(name, _options_given(click.get_current_context()))
+    done = message("saved.done", "{name} is kept in {path}: --use {name} takes it, --on {name} its machine",
                    name=name, path=str(path))  # fmt: skip
-    click.echo(words(said), err=True)
+    click.echo(words(done), err=True)
 
 
-def _said(context: click.Context) -> Mapping[str, Any]:
+def _options_given(context: click.Context) -> Mapping[str, Any]:
     from wellfed.written.saved import KEYS
 
     return {

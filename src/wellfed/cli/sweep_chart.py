@@ -37,7 +37,7 @@ class Sweep:
 def sweeps(search: Search, plan: Plan) -> tuple[Sweep, ...]:
     """Tokens/s of each over context, tokens/s of all over users; what has one point only is left out."""
     contexts, users = over_context(search, plan), over_users(search, plan)
-    found = (
+    swept = (
         Sweep(
             phrase("report.over-context", "tokens/s over context"),
             tuple(point.x for point in contexts),
@@ -49,7 +49,7 @@ def sweeps(search: Search, plan: Plan) -> tuple[Sweep, ...]:
             tuple(point.total_tok_s for point in users),
         ),
     )
-    return tuple(sweep for sweep in found if len(sweep.xs) > 1)
+    return tuple(sweep for sweep in swept if len(sweep.xs) > 1)
 
 
 def print_charts(answer: Answer) -> None:
@@ -60,9 +60,9 @@ def print_charts(answer: Answer) -> None:
     try:
         import plotext
     except ImportError as error:
-        said = message("chart.extra", "drawing in the terminal needs plotext")
+        problem = message("chart.extra", "drawing in the terminal needs plotext")
         raise BadInput(
-            said, message("chart.extra.hint", "pip install 'wellfed[chart]', or --chart FILE.svg")
+            problem, message("chart.extra.hint", "pip install 'wellfed[chart]', or --chart FILE.svg")
         ) from error
     from wellfed.cli.console import console
 
@@ -89,8 +89,10 @@ def _drawn(plot: Any, sweep: Sweep, width: int) -> str:
 def write_chart(path: Path, answer: Answer) -> None:
     """Both sweeps as one SVG file. Raises BadInput for another ending and for a place that cannot be written."""
     if path.suffix.lower() != ".svg":
-        said = message("chart.form", "{path} is not .svg", path=str(path))
-        raise BadInput(said, message("chart.form.hint", "name the file chart.svg; --chart alone draws in the terminal"))
+        problem = message("chart.form", "{path} is not .svg", path=str(path))
+        raise BadInput(
+            problem, message("chart.form.hint", "name the file chart.svg; --chart alone draws in the terminal")
+        )
     plan = answer.ranking.best
     drawn = sweeps(answer.search, plan) if plan is not None else ()
     parts = [

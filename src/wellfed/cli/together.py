@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from wellfed.message import listed, sentence
 
 
-def given(names: Iterable[str] | None = None) -> tuple[str, ...]:
+def options_given(names: Iterable[str] | None = None) -> tuple[str, ...]:
     """Options that this command line itself gives, as they are written; of `names` alone, where there are some."""
     context = click.get_current_context()
     wanted = None if names is None else frozenset(names)
@@ -26,7 +26,7 @@ def given(names: Iterable[str] | None = None) -> tuple[str, ...]:
 
 def needs(names: Iterable[str], *others: str) -> None:
     """Refuse those of `names` that are given: they mean nothing without one of the options `others`."""
-    options = given(names)
+    options = options_given(names)
     if options:
         text = "{options}: only with {others}"
         raise click.UsageError(sentence("cli.together.needs", text, options=listed(options), others=listed(others)))
@@ -35,8 +35,8 @@ def needs(names: Iterable[str], *others: str) -> None:
 def excludes(option: str, allowed: Collection[str]) -> None:
     """Refuse whatever is given beside `option` but the parameters `allowed`: it would change nothing."""
     context = click.get_current_context()
-    names = [parameter.name for parameter in context.command.params if parameter.name not in allowed]
-    options = tuple(each for each in given(name for name in names if name is not None) if each != option)
+    names = [parameter.name for parameter in context.command.params if parameter.name is not None]
+    options = tuple(name for name in options_given(name for name in names if name not in allowed) if name != option)
     if options:
         text = "{options}: not with {option}"
         raise click.UsageError(sentence("cli.together.excludes", text, options=listed(options), option=option))
@@ -44,7 +44,7 @@ def excludes(option: str, allowed: Collection[str]) -> None:
 
 def apart(*names: str) -> None:
     """Refuse two of `names` at once."""
-    options = given(names)
+    options = options_given(names)
     if len(options) > 1:
         text = "{options}: give one of them"
         raise click.UsageError(sentence("cli.together.apart", text, options=listed(options)))

@@ -59,19 +59,19 @@ def _print_cross_check(machine: Machine) -> None:
     from wellfed.cli.console import console
     from wellfed.topology.crosscheck import cross_check
 
-    found = cross_check(machine)
-    if found.reason is not None:
+    cross_checked = cross_check(machine)
+    if cross_checked.reason is not None:
         console().print(
-            tell("topology.compared-hwloc", "[dim]not compared with hwloc: {reason}[/]", reason=found.reason)
+            tell("topology.compared-hwloc", "[dim]not compared with hwloc: {reason}[/]", reason=cross_checked.reason)
         )
-    elif not found.differences:
+    elif not cross_checked.differences:
         console().print(
             tell(
                 "topology.hwloc-counts-same",
                 "[dim]hwloc counts the same packages, cores, hardware threads and NUMA nodes[/]",
             )
         )
-    for name, (ours, theirs) in found.differences.items():
+    for name, (ours, theirs) in cross_checked.differences.items():
         console().print(
             tell(
                 "topology.hwloc-counts-we",
@@ -86,10 +86,10 @@ def _print_cross_check(machine: Machine) -> None:
 def _tree(box: Box, above: Tree | None = None) -> Tree:
     from rich.tree import Tree
 
-    here = Tree(_label(box)) if above is None else above.add(_label(box))
+    branch = Tree(_label(box)) if above is None else above.add(_label(box))
     for child in box.children:
-        _tree(child, here)
-    return here
+        _tree(child, branch)
+    return branch
 
 
 def _label(box: Box) -> str:

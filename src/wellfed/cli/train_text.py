@@ -56,15 +56,15 @@ def _plan_json(plan: TrainingPlan) -> dict[str, Any]:
 def describe(layout: TrainingLayout) -> str:
     """The layout in a few words: `8 GPUs, zero3; 2 at a time; checkpointing`."""
     gpus = counted("train-text.gpus", "{count} GPU", "{count} GPUs", layout.gpus)
-    said = [
+    settings = [
         sentence("train-text.gpus-alone", "{gpus}", gpus=gpus)
         if layout.shard == "none"
         else sentence("train-text.gpus-shard", "{gpus}, {shard}", gpus=gpus, shard=str(layout.shard)),
         sentence("train-text.time", "{micro_batch} at a time", micro_batch=layout.micro_batch),
     ]
-    said += [sentence("train-text.checkpointing", "checkpointing")] if layout.checkpointing else []
-    said += [sentence("train-text.optimizer-cpu", "optimizer on the CPU")] if layout.offload else []
-    return joined("; ", said)
+    settings += [sentence("train-text.checkpointing", "checkpointing")] if layout.checkpointing else []
+    settings += [sentence("train-text.optimizer-cpu", "optimizer on the CPU")] if layout.offload else []
+    return joined("; ", settings)
 
 
 def _distinct(answer: TrainingAnswer) -> list[TrainingPlan]:

@@ -39,7 +39,7 @@ def command(model: str, keep: bool, as_json: bool, **options: Any) -> None:
         keep,
         progress=lambda elapsed: loading(elapsed, prepared.plan.estimate.load_s),
         started=lambda service: print_service(service, talk=True),
-        told=say,
+        say=say,
     )
     if as_json:
         click.echo(json.dumps(report_json(report), indent=1))
@@ -59,8 +59,8 @@ def print_report(report: Report) -> None:
     for row in report.rows:
         error = "?" if row.error is None else f"{row.error:+.1%}"
         click.echo(f"{padded(words(row.what), 22)}{_range(row):>26}{shown(row.measured, row.unit):>12}{error:>9}")
-    for said in report.outside():
-        click.echo(words(said))
+    for line in report.outside():
+        click.echo(words(line))
     for message in report.measurement.errors:
         click.echo(tell("up.failed", "failed: {message}", message=message), err=True)
     if report.url:
@@ -103,7 +103,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "url": report.url,
         "prompt_tokens": report.measurement.prompt_tokens,
         "output_tokens": report.measurement.output_tokens,
-        "outside": [said.to_dict() for said in report.outside()],
+        "outside": [line.to_dict() for line in report.outside()],
         "rows": [
             {
                 "what": row.what,

@@ -111,14 +111,14 @@ def _seconds(text: str) -> float:
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
     try:
-        found = float(number) * unit
+        seconds = float(number) * unit
     except ValueError as error:
         raise click.BadParameter(
             sentence("cli.watch.time", "{text!r} is no time", text=text), param_hint="--for"
         ) from error
-    if not 2 <= found <= 7 * 86400:
+    if not 2 <= seconds <= 7 * 86400:
         raise click.BadParameter(sentence("cli.watch.from-2-s", "from 2 s to 7 days"), param_hint="--for")
-    return found
+    return seconds
 
 
 def _steps(options: dict[str, Any], settings: WatchOptions) -> tuple[Target, Promise | None, Steps]:
@@ -134,8 +134,8 @@ def _steps(options: dict[str, Any], settings: WatchOptions) -> tuple[Target, Pro
     promised = watching.promise_or_why(target, settings)
     if isinstance(promised, str):
         _say(promised)
-    known = None if isinstance(promised, str) else promised
-    return target, known, watching.live(target, settings, known, _say)
+    plan = None if isinstance(promised, str) else promised
+    return target, plan, watching.live(target, settings, plan, _say)
 
 
 def _say(line: str) -> None:
@@ -154,7 +154,7 @@ def _recorded(stack: ExitStack, path: Path, target: Target, promise: Promise | N
         raise click.FileError(str(path), error.strerror) from error
     for sample, diagnosis in steps:
         if recorder is not None:
-            whole = os.fstat(file.fileno()).st_size
+            size_bytes = os.fstat(file.fileno()).st_size
             try:
                 recorder.write(sample)
             except OSError as error:
@@ -168,7 +168,7 @@ def _recorded(stack: ExitStack, path: Path, target: Target, promise: Promise | N
                     )
                 )
                 with suppress(OSError):
-                    os.ftruncate(file.fileno(), whole)  # no half of a line
+                    os.ftruncate(file.fileno(), size_bytes)  # no half of a line
         yield sample, diagnosis
 
 

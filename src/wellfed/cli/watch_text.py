@@ -80,12 +80,12 @@ def _frame(target: Target, diagnosis: Diagnosis) -> RenderableType:
 
 def lines(diagnosis: Diagnosis) -> list[str]:
     """Every finding: verdict, why, evidence, cost, fix."""
-    from wellfed.verbs.watching import told
+    from wellfed.verbs.watching import priced_findings
 
-    found: list[str] = []
-    for each in told(diagnosis):
-        found += _finding(each)
-    return found
+    report: list[str] = []
+    for finding in priced_findings(diagnosis):
+        report += _finding(finding)
+    return report
 
 
 def _verdict(verdict: Verdict) -> str:
@@ -112,27 +112,27 @@ def _finding(finding: Finding) -> list[str]:
         "[bold]{id}[/] on {subject}: {why}",
         id=finding.id,
         subject=escape(finding.subject),
-        why=escape(words(finding.said or finding.why)),
+        why=escape(words(finding.message or finding.why)),
     )
-    found = [f"{verdict} {head}"]
+    report = [f"{verdict} {head}"]
     if finding.measured:
-        found.append(tell("watch-text.seen", "        seen: {measured}", measured=escape(words(finding.measured))))
+        report.append(tell("watch-text.seen", "        seen: {measured}", measured=escape(words(finding.measured))))
     if finding.cost is not None and (finding.cost.note or finding.cost.decode_tok_s):
         lost = finding.cost.decode_tok_s
         taken = tell("watch-text.taken", "{rate} tokens/s: ", rate=format_rate(lost)) if lost else ""
-        found.append(
+        report.append(
             tell(
                 "watch-text.costs",
                 "        costs: {taken}{note}",
                 taken=taken,
-                note=escape(words(finding.cost.said or finding.cost.note)),
+                note=escape(words(finding.cost.message or finding.cost.note)),
             )
         )
-    found += [
+    report += [
         tell("watch-text.fix", "        fix: {removeprefix}", removeprefix=escape(words(step).removeprefix("# ")))
-        for step in ([each.said or each.text for each in finding.remedies] or finding.fix)
+        for step in ([remedy.message or remedy.text for remedy in finding.remedies] or finding.fix)
     ]
-    return found
+    return report
 
 
 def bars(view: View) -> RenderableType:
@@ -202,13 +202,13 @@ def _memory_rows(view: View) -> Iterator[Row]:
     host, group, process = view.host, view.cgroup, view.process
     if host and host.memory_total_bytes and host.memory_available_bytes is not None:
         used = 1 - host.memory_available_bytes / host.memory_total_bytes
-        held = (
+        held_words = (
             tell("watch-text.engine", ", the engine {rss_bytes}", rss_bytes=format_bytes(process.rss_bytes))
             if process
             else ""
         )
         free = format_bytes(host.memory_available_bytes)
-        note = tell("watch-text.free", "{free} free{held}", free=free, held=held)
+        note = tell("watch-text.free", "{free} free{held}", free=free, held=held_words)
         yield tell("watch-text.memory-row", "memory"), used, note
     if group and group.memory_limit_bytes and group.memory_bytes is not None:
         yield (

@@ -56,14 +56,16 @@ def answer_json(
             {**plan_json(plan), "money": _money_json(plan, rates), **steps_json(steps(plan))}
             for plan in ranking.best_of_each_kind()[:top]
         ],
-        "refused": [asdict(refusal) for refusal in ranking.refused],
+        "refused": [
+            {"what": refusal.subject, "reason": refusal.reason, "hint": refusal.hint} for refusal in ranking.refused
+        ],
         "near_miss": None if ranking.near_miss is None else _near_miss_json(answer, ranking.near_miss),
         "upgrades": [
             {"change": upgrade.change, "total_tok_s_gain": _finite(upgrade.gain), "plan": plan_json(upgrade.plan)}
             for upgrade in answer.upgrades
         ],
         "power_caps": [] if ranking.best is None else [asdict(row) for row in power_caps(search, ranking.best)],
-        "replicas": None if copies is None else {**asdict(copies), "message": copies.said().to_dict()},
+        "replicas": None if copies is None else {**asdict(copies), "message": copies.sentence().to_dict()},
         "host": None if answer.host is None else host_json(answer.host),
         "assumptions": [asdict(assumption) for assumption in answer.assumptions],
     }
@@ -71,19 +73,19 @@ def answer_json(
 
 def workload_json(load: Workload) -> dict[str, Any]:
     """What is asked; pictures by count, size and tokens."""
-    seen = load.pictures
+    pictures = load.pictures
     return {
         **asdict(replace(load, pictures=None)),
         "pictures": None
-        if seen is None
+        if pictures is None
         else {
-            "count": seen.count,
-            "width": seen.width or None,
-            "height": seen.height or None,
-            "tokens_each": seen.seen.tokens,
-            "patches_each": seen.seen.patches or None,
-            "family": None if seen.sight is None else seen.sight.id,
-            "source": None if seen.sight is None else seen.sight.source,
+            "count": pictures.count,
+            "width": pictures.width or None,
+            "height": pictures.height or None,
+            "tokens_each": pictures.seen.tokens,
+            "patches_each": pictures.seen.patches or None,
+            "family": None if pictures.sight is None else pictures.sight.id,
+            "source": None if pictures.sight is None else pictures.sight.source,
         },
     }
 
@@ -145,7 +147,7 @@ def host_json(cost: HostCost) -> dict[str, Any]:
         "total_tok_s_share": cost.total_tok_s_share,
         "decode_tok_s_share": cost.decode_tok_s_share,
         "ttft_times": cost.ttft_times,
-        "message": cost.told().to_dict(),
+        "message": cost.sentence().to_dict(),
     }
 
 
@@ -157,7 +159,7 @@ def which_cpu_json(choice: WhichCpu) -> dict[str, Any]:
         "next_weaker": None if choice.weaker is None else _choice_json(choice.weaker),
         "compared": choice.compared,
         "by_price": choice.priced,
-        "messages": [line.to_dict() for line in choice.told()],
+        "messages": [line.to_dict() for line in choice.sentences()],
     }
 
 
@@ -199,7 +201,7 @@ def _finite(value: float) -> float | None:
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """One plan with its ledgers."""
+    """A plan with its ledgers of memory and time, as `--json` prints it."""
     estimate = plan.estimate
     return {
         "layout": _layout_json(plan.layout),

@@ -20,7 +20,7 @@ def compare_json(rows: Sequence[Compared]) -> dict[str, Any]:
 
 def _machine(row: Compared) -> dict[str, Any]:
     return {
-        "asked": row.asked,
+        "asked": row.name,
         "machine": row.machine.name,
         "fits": row.plan is not None,
         "why": row.why,

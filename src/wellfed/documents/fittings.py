@@ -16,7 +16,7 @@ def fit_json(answer: Fit) -> dict[str, Any]:
         "schema": SCHEMA,
         "use": answer.use.name,
         "looked_at": answer.looked_at,
-        "known": answer.known,
+        "known": answer.catalogued,
         "models": [_row_json(row, plan_json(row.plan)) for row in answer.rows],
     }
 

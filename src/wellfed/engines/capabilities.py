@@ -243,8 +243,8 @@ def why_not(
         return sentence("capabilities.does-support-gpus", "does not support {vendor} GPUs", vendor=gpu.vendor)
     if (older := why_not_on(capabilities.engine, model, gpu)) is not None:
         return older
-    known = capabilities.architectures.get(gpu.vendor)
-    if known is not None and gpu.architecture not in known:
+    architectures = capabilities.architectures.get(gpu.vendor)
+    if architectures is not None and gpu.architecture not in architectures:
         return sentence(
             "capabilities.does-support",
             "does not support {gpu} ({architecture})",

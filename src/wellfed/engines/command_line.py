@@ -85,19 +85,19 @@ def command(text: str) -> Command:
         words = shlex.split(_joined(text), comments="\n" in text.strip())
     except ValueError as error:
         raise BadInput(message("command.quotes", "the command line's quotes do not match")) from error
-    found = _found(words)
+    program = _program(words)
     variables = _variables(words)
-    if found.name.startswith("ollama"):
-        return _ollama(found, variables, words)
-    pairs, positional = _flags(found.rest, SETTINGS[found.engine])
-    pairs = [*_from_variables(variables), *_of_image(found.tag), *pairs]
-    model = _model(pairs, positional, found.engine)
+    if program.name.startswith("ollama"):
+        return _ollama(program, variables, words)
+    pairs, positional = _flags(program.rest, SETTINGS[program.engine])
+    pairs = [*_from_variables(variables), *_of_image(program.tag), *pairs]
+    model = _model(pairs, positional, program.engine)
     if model is None:
         raise BadInput(message("command.no-model", "the command line names no model"))
-    engine = _variant(found.engine, {key for key, _ in pairs})
+    engine = _variant(program.engine, {key for key, _ in pairs})
     pins = pinned(engine, pairs, strict=False)
-    serves = found.name not in _SINGLE and "generate" not in positional
-    return Command(engine, model, pins, tuple(words), serves, found.version, _visible(variables))
+    serves = program.name not in _SINGLE and "generate" not in positional
+    return Command(engine, model, pins, tuple(words), serves, program.version, _visible(variables))
 
 
 def _joined(text: str) -> str:
@@ -121,7 +121,7 @@ def _of_image(tag: str) -> Iterator[tuple[str, str]]:
         yield "back-end", "vulkan"
 
 
-def _found(words: list[str]) -> _Found:
+def _program(words: list[str]) -> _Found:
     """The engine's program, module or image, and the words after it."""
     for index, word in enumerate(words):
         name = PurePath(word.replace("\\", "/")).name
@@ -137,9 +137,9 @@ def _found(words: list[str]) -> _Found:
         if name in _IMAGES:
             label = "ollama" if name.startswith("ollama") else name
             return _Found(_IMAGES[name], label, words[index + 1 :], _of_tag(_IMAGES[name], tag), tag)
-    said = message("command.no-engine", "no engine's program is in the command line")
+    problem = message("command.no-engine", "no engine's program is in the command line")
     programs = Listing(tuple(sorted({*_PROGRAMS, *_MODULES})))
-    raise BadInput(said, message("command.no-engine.hint", "programs that are read: {programs}", programs=programs))
+    raise BadInput(problem, message("command.no-engine.hint", "programs that are read: {programs}", programs=programs))
 
 
 def _of_tag(engine: Engine, tag: str) -> Version | None:
@@ -197,26 +197,26 @@ def _variant(engine: Engine, flags: set[str]) -> Engine:
 
 def _model(pairs: Iterable[tuple[str, str]], positional: Iterable[str], engine: Engine) -> str | None:
     """What is loaded; elsewhere than in TabbyAPI `--model-name` is what it is served as."""
-    named = {key: value for key, value in pairs if key in MODEL}
+    model_flags = {key: value for key, value in pairs if key in MODEL}
     keys: tuple[str, ...] = ("model", "m", "model-path", "hf", "hf-repo", "hfr", "mu", "model-url")
     keys += ("model-name",) if engine is Engine.EXLLAMAV3 else ()
-    found = next((named[key] for key in keys if named.get(key)), None)
-    return found or next((word for word in positional if word not in _NOT_MODELS and "=" not in word), None)
+    model = next((model_flags[key] for key in keys if model_flags.get(key)), None)
+    return model or next((word for word in positional if word not in _NOT_MODELS and "=" not in word), None)
 
 
-def _ollama(found: _Found, variables: Mapping[str, str], words: list[str]) -> Command:
+def _ollama(program: _Found, variables: Mapping[str, str], words: list[str]) -> Command:
     """Ollama's settings stand in its environment; the model is the word after `run`."""
-    flags, positional = _flags(found.rest, {})
+    flags, positional = _flags(program.rest, {})
     model = next((word for word in positional if word not in _NOT_MODELS), None)
     if model is None:
-        said = message("command.ollama-model", "the command line names no model")
-        raise BadInput(said, message("command.ollama-model.hint", "for example: ollama run qwen3:32b"))
+        problem = message("command.ollama-model", "the command line names no model")
+        raise BadInput(problem, message("command.ollama-model.hint", "for example: ollama run qwen3:32b"))
     settings = [(key, value) for key, value in variables.items() if key.startswith("OLLAMA_")]
     pins = ollama.pins([*settings, *flags])
     return Command(Engine.LLAMA_CPP, model, pins, tuple(words), version=ollama.version(""), gpus=_visible(variables))
 
 
-def _flags(words: list[str], known: Mapping[str, Setter]) -> tuple[list[tuple[str, str]], list[str]]:
+def _flags(words: list[str], settings: Mapping[str, Setter]) -> tuple[list[tuple[str, str]], list[str]]:
     """(flag, value) pairs and words that belong to none. A flag's value is the next word that is no flag itself."""
     pairs, positional = [], []
     rest = iter(enumerate(words))
@@ -225,7 +225,7 @@ def _flags(words: list[str], known: Mapping[str, Setter]) -> tuple[list[tuple[st
             positional.append(word)
             continue
         name, has_value, value = word.lstrip("-").partition("=")
-        name = name if name in known else name.replace("_", "-")
+        name = name if name in settings else name.replace("_", "-")
         after = words[index + 1] if index + 1 < len(words) else None
         follows = after is not None and (not after.startswith("-") or _number(after))
         if not has_value and after is not None and follows and _takes(name, after):

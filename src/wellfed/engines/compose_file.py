@@ -19,12 +19,12 @@ from wellfed.message import Listing, message
 def engine_lines(text: str) -> dict[str, str]:
     """Service name -> command line, of services that run an engine. Raises BadInput for text that is no such file."""
     try:
-        told = yaml.safe_load(text)
+        document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise BadInput(message("compose.unread", "this is no compose file: its YAML cannot be read")) from error
     except RecursionError as error:
         raise BadInput(message("compose.unread", "this is no compose file: its YAML cannot be read")) from error
-    services = told.get("services") if isinstance(told, dict) else None
+    services = document.get("services") if isinstance(document, dict) else None
     if not isinstance(services, dict):
         raise BadInput(message("compose.services", "this is no compose file: it has no services"))
     lines = {str(name): _line(service) for name, service in services.items() if isinstance(service, dict)}
@@ -37,12 +37,12 @@ def chosen_line(text: str, service: str = "") -> str:
     if service and service in lines:
         return lines[service]
     if not lines or service:
-        said = message("compose.none", "no service here runs an engine that is read")
+        problem = message("compose.none", "no service here runs an engine that is read")
         hint = message("compose.none.hint", "services that do: {names}", names=Listing(tuple(lines))) if lines else None
-        raise BadInput(said, hint)
+        raise BadInput(problem, hint)
     if len(lines) > 1:
-        said = message("compose.several", "several services run engines: {names}", names=Listing(tuple(lines)))
-        raise BadInput(said, message("compose.several.hint", "name one: FILE#SERVICE"))
+        problem = message("compose.several", "several services run engines: {names}", names=Listing(tuple(lines)))
+        raise BadInput(problem, message("compose.several.hint", "name one: FILE#SERVICE"))
     return next(iter(lines.values()))
 
 
@@ -67,18 +67,18 @@ def _line(service: Mapping[str, Any]) -> str:
 
 
 def _environment(service: Mapping[str, Any]) -> dict[str, str]:
-    told = service.get("environment")
-    if isinstance(told, dict):
-        return {str(name): str(value) for name, value in told.items() if value is not None}
-    pairs = [str(entry).partition("=") for entry in told] if isinstance(told, list) else []
-    return {name: value for name, found, value in pairs if found}
+    variables = service.get("environment")
+    if isinstance(variables, dict):
+        return {str(name): str(value) for name, value in variables.items() if value is not None}
+    pairs = [str(entry).partition("=") for entry in variables] if isinstance(variables, list) else []
+    return {name: value for name, equals, value in pairs if equals}
 
 
-def _words(told: object) -> list[str]:
-    if isinstance(told, list):
-        return [str(word) for word in told]
+def _words(command: object) -> list[str]:
+    if isinstance(command, list):
+        return [str(word) for word in command]
     try:
-        return shlex.split(told) if isinstance(told, str) else []
+        return shlex.split(command) if isinstance(command, str) else []
     except ValueError as error:
         raise BadInput(message("command.quotes", "the command line's quotes do not match")) from error
 

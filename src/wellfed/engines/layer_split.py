@@ -69,27 +69,27 @@ def _span_bytes(plan: Plan) -> list[float]:
     """
     terms = {d.device: {t.name: t.bytes for t in d.terms} for d in plan.estimate.memory.devices}
     compute = max((of.get("compute", 0.0) for device, of in terms.items() if device != "ram"), default=0.0)
-    found, first = [], 0
+    spans, first = [], 0
     for index, count in enumerate(plan.layout.split):
-        held = plan.weights.layers[first : first + count]
-        head = plan.weights.head if count > len(held) else 0.0
-        found.append(sum(layer.total for layer in held) + head + terms[f"gpu{index}"].get("kv", 0.0) + compute)
+        layers = plan.weights.layers[first : first + count]
+        head = plan.weights.head if count > len(layers) else 0.0
+        spans.append(sum(layer.total for layer in layers) + head + terms[f"gpu{index}"].get("kv", 0.0) + compute)
         first += count
-    return found
+    return spans
 
 
 def _places(plan: Plan, in_ram: int) -> list[str]:
     """Tensor overrides: the experts of each GPU's layers, where a split says which, then all others in RAM."""
-    first, found = 0, []
-    kept = set(_routed(plan)[in_ram:])
+    first, overrides = 0, []
+    on_gpus = set(_routed(plan)[in_ram:])
     if not plan.layout.split:
         return [_override(_routed(plan)[:in_ram], "CPU")]
     for index, count in enumerate(plan.layout.split):
-        here = [layer for layer in range(first, first + count) if layer in kept]
+        here = [layer for layer in range(first, first + count) if layer in on_gpus]
         first += count
         if here:
-            found.append(_override(here, f"CUDA{index}"))
-    return [*found, _override(_routed(plan)[:in_ram], "CPU")]
+            overrides.append(_override(here, f"CUDA{index}"))
+    return [*overrides, _override(_routed(plan)[:in_ram], "CPU")]
 
 
 def _override(layers: list[int], place: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.engines.pins import Pins
-from wellfed.engines.setters import Change, field, whole
+from wellfed.engines.setters import Change, field, integer
 from wellfed.engines.setters_local import gpu_layers, kv
 from wellfed.engines.versions import FRONT, Version
 from wellfed.errors import BadInput
@@ -32,8 +32,8 @@ def version(text: str) -> Version:
     """A version of Ollama ("" the newest that is known). Raises BadInput for text that is none."""
     release = re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?[\w.+-]*", text)
     if text and release is None:
-        said = message("ollama.version", "{text} is no version of Ollama", text=text)
-        raise BadInput(said, message("ollama.version.hint", "for example ollama@0.15"))
+        problem = message("ollama.version", "{text} is no version of Ollama", text=text)
+        raise BadInput(problem, message("ollama.version.hint", "for example ollama@0.15"))
     numbers = (int(release[1]), int(release[2]), int(release[3] or 0)) if release else (99, 0, 0)
     flash = (("flash", "1" if numbers >= _FLASH_SINCE else "0"),)
     return Version(Engine.LLAMA_CPP, f"{NAME} {text}".strip(), numbers, ((FRONT, NAME), *flash))
@@ -69,9 +69,9 @@ def pins(settings: Iterable[tuple[str, str]]) -> Pins:
         try:
             match name:
                 case "OLLAMA_CONTEXT_LENGTH" | "num_ctx":
-                    context = whole(value) or None
+                    context = integer(value) or None
                 case "OLLAMA_NUM_PARALLEL":
-                    slots = whole(value) or None
+                    slots = integer(value) or None
                     changes += [field("max_sequences")(value)] if slots else []
                 case "OLLAMA_KV_CACHE_TYPE":
                     changes += _cache(value)
@@ -96,8 +96,8 @@ def pins(settings: Iterable[tuple[str, str]]) -> Pins:
                 case _:
                     ignored.append(name)
         except ValueError as error:
-            said = message("ollama.value", "{key} cannot be {value}", key=name, value=value or "empty")
-            raise BadInput(said, message("ollama.value.hint", "as Ollama's own documentation has it")) from error
+            problem = message("ollama.value", "{key} cannot be {value}", key=name, value=value or "empty")
+            raise BadInput(problem, message("ollama.value.hint", "as Ollama's own documentation has it")) from error
     return Pins(tuple(changes), context, slots, tuple(ignored), places=places)
 
 

@@ -38,21 +38,21 @@ class Pins:
 
 def pins(engine: Engine, settings: Iterable[str]) -> Pins:
     """`KEY=VALUE` settings for one engine. Raises BadInput for keys that it lacks and values that it does not take."""
-    found = [_parted(text) for text in settings]
-    return pinned(engine, found, strict=True)
+    pairs = [_parted(text) for text in settings]
+    return pinned(engine, pairs, strict=True)
 
 
 def pins_by_engine(engines: Iterable[Engine], settings: Sequence[str]) -> dict[Engine, Pins]:
     """The settings for each of `engines` that has all of them. Raises BadInput where none has."""
-    made, first_error = {}, None
+    by_engine, first_error = {}, None
     for engine in engines:
         try:
-            made[engine] = pins(engine, settings)
+            by_engine[engine] = pins(engine, settings)
         except BadInput as error:
             first_error = first_error or error
-    if not made and first_error is not None:
+    if not by_engine and first_error is not None:
         raise first_error
-    return made
+    return by_engine
 
 
 def _parted(text: str) -> tuple[str, str]:
@@ -69,22 +69,22 @@ _SLOTS = frozenset({"parallel", "np", "max-num-seqs", "max-running-requests", "m
 
 def pinned(engine: Engine, pairs: Iterable[tuple[str, str]], strict: bool) -> Pins:
     """(flag, value) pairs as changes; `strict`: a flag that is not modelled is an error, else it is told."""
-    known, changes, ignored = SETTINGS[engine], [], []
+    setters, changes, ignored = SETTINGS[engine], [], []
     context: int | None = None
     read = tuple(pairs)
     for key, value in read:
         try:
             if key in CONTEXT:
                 context = amount(value) or None if value not in ("auto", "-1") else None
-            elif key in known:
-                changes.append(known[key](value))
+            elif key in setters:
+                changes.append(setters[key](value))
             elif strict:
                 raise _unknown(engine, key)
             elif key not in QUIET and key not in MODEL:
                 ignored.append(key)
         except ValueError as error:
-            said = message("set.value", "{key} cannot be {value}", key=key, value=value or "empty")
-            raise BadInput(said, message("set.value.hint", "as the engine's own help has it")) from error
+            problem = message("set.value", "{key} cannot be {value}", key=key, value=value or "empty")
+            raise BadInput(problem, message("set.value.hint", "as the engine's own help has it")) from error
     applied = Pins(tuple(changes)).applied(Layout(engine, ""))
     slots = applied.max_sequences if applied.max_sequences > 1 or any(key in _SLOTS for key, _ in read) else None
     places = any(key in _PLACES for key, _ in read)
@@ -93,16 +93,16 @@ def pinned(engine: Engine, pairs: Iterable[tuple[str, str]], strict: bool) -> Pi
 
 def _unknown(engine: Engine, key: str) -> BadInput:
     near = nearest(key, [*SETTINGS[engine], *CONTEXT]) or tuple(sorted(SETTINGS[engine]))
-    said = message("set.unknown", "{engine} has no setting {key} that is modelled", engine=engine.value, key=key)
-    return BadInput(said, message("set.unknown.hint", "settings: {names}", names=Listing(near)))
+    problem = message("set.unknown", "{engine} has no setting {key} that is modelled", engine=engine.value, key=key)
+    return BadInput(problem, message("set.unknown.hint", "settings: {names}", names=Listing(near)))
 
 
 def variants(layouts: Iterable[Layout], pinned: Mapping[Engine, Pins]) -> Iterator[Layout]:
     """The layouts with their engine's pins, each once; engines without pins stay as they are."""
     seen: set[Layout] = set()
     for layout in layouts:
-        own = pinned.get(layout.engine)
-        changed = layout if own is None else own.applied(layout)
+        pins = pinned.get(layout.engine)
+        changed = layout if pins is None else pins.applied(layout)
         if changed not in seen:
             seen.add(changed)
             yield changed

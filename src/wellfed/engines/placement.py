@@ -84,14 +84,14 @@ def rank_cpus(machine: Machine, layout: Layout, bound: Binding) -> tuple[tuple[i
     Ranks beyond the nodes divide a node's cores. Every rank leaves one core to the server and the scheduler, if it has
     more than one; `layout.threads` are of all ranks together. None where the machine's threads are unknown.
     """
-    ranks, known = max(1, layout.tensor_parallel), _first_threads(machine, bound.cpus)
-    if not known:
+    ranks, threads = max(1, layout.tensor_parallel), _first_threads(machine, bound.cpus)
+    if not threads:
         return None
-    nodes = sorted({node for _, node in known})
+    nodes = sorted({node for _, node in threads})
     alike = len(nodes) >= ranks > 1
-    pools = [[cpu for cpu, node in known if node == nodes[rank]] for rank in range(ranks)] if alike else []
-    size = len(known) // ranks
-    pools = pools or [[cpu for cpu, _ in known[rank * size : (rank + 1) * size]] for rank in range(ranks)]
+    pools = [[cpu for cpu, node in threads if node == nodes[rank]] for rank in range(ranks)] if alike else []
+    size = len(threads) // ranks
+    pools = pools or [[cpu for cpu, _ in threads[rank * size : (rank + 1) * size]] for rank in range(ranks)]
     if not all(pools):
         return None
     spare = 0 if layout.threads is not None else 1

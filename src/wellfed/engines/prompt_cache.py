@@ -23,6 +23,8 @@ def prompt_cache_bytes(memory: Memory, sequences: int) -> int | None:
     ram = next((device for device in memory.devices if device.device == "ram"), None)
     if ram is None or ram.spare_bytes is None:
         return None
-    kept = min(_MOST_BYTES, max(0, int(ram.spare_bytes)) // _SHARE) // _STEP_BYTES * _STEP_BYTES
-    one = sum(t.bytes for device in memory.devices for t in device.terms if t.name == "kv") / max(1, sequences)
-    return kept if kept >= one else 0
+    cache_bytes = min(_MOST_BYTES, max(0, int(ram.spare_bytes)) // _SHARE) // _STEP_BYTES * _STEP_BYTES
+    sequence_bytes = sum(t.bytes for device in memory.devices for t in device.terms if t.name == "kv") / max(
+        1, sequences
+    )
+    return cache_bytes if cache_bytes >= sequence_bytes else 0

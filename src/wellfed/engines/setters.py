@@ -19,7 +19,8 @@ Setter = Callable[[str], Change]
 _WIDE = frozenset({"bf16", "fp16", "fp32", "f16"})
 
 
-def whole(text: str) -> int:
+def integer(text: str) -> int:
+    """A whole number from 0 up; ValueError otherwise."""
     number = int(text)
     if number < 0:
         raise ValueError(text)
@@ -32,7 +33,7 @@ _STEPS = {"k": 1e3, "m": 1e6, "g": 1e9, "K": 2.0**10, "M": 2.0**20, "G": 2.0**30
 def amount(text: str) -> int:
     """A count as vLLM reads it: `32768`, `32k` (thousands), `32K` (of 1024), `1.5G`."""
     step = _STEPS.get(text[-1:])
-    return whole(text) if step is None else round(float(text[:-1]) * step)
+    return integer(text) if step is None else round(float(text[:-1]) * step)
 
 
 def count_of(text: str) -> str:
@@ -72,10 +73,10 @@ def switch(name: str, value: bool) -> Setter:
 
 
 def is_on(text: str) -> bool:
-    known = {"": True, "on": True, "1": True, "true": True, "auto": True, "off": False, "0": False, "false": False}
-    if text.lower() not in known:
+    values = {"": True, "on": True, "1": True, "true": True, "auto": True, "off": False, "0": False, "false": False}
+    if text.lower() not in values:
         raise ValueError(text)
-    return known[text.lower()]
+    return values[text.lower()]
 
 
 def option(name: str, check: Callable[[str], str] = share) -> Setter:
@@ -112,17 +113,17 @@ _MADE = {
 
 def quantised(text: str) -> Change:
     """The weights as the engine makes them while it loads 16 bits; a quantised checkpoint is loaded as it is."""
-    made = _MADE.get(text.lower())
+    quantisation = _MADE.get(text.lower())
 
     def change(layout: Layout) -> Layout:
-        return replace(layout, quantisation=made) if made and layout.quantisation in _WIDE else layout
+        return replace(layout, quantisation=quantisation) if quantisation and layout.quantisation in _WIDE else layout
 
     return change
 
 
 def degree(name: str) -> Setter:
     def setter(text: str) -> Change:
-        value = whole(text)
+        value = integer(text)
         if value < 1:
             raise ValueError(text)
 
@@ -143,15 +144,15 @@ def _on_all(layout: Layout) -> Layout:
 def prompt_ranks(text: str) -> Change:
     """vLLM's `--prefill-context-parallel-size`."""
     change = option("prefill_context_parallel", count_of)(text)
-    if whole(text) < 1:
+    if integer(text) < 1:
         raise ValueError(text)
     return lambda layout: _on_all(change(layout))
 
 
 def _drafting(layout: Layout, **changes: Any) -> Layout:
     """The layout with what a flag says of its drafts; what the others say stands."""
-    own = layout.speculation or Speculation(DRAFTED_BY_DEFAULT, 1.0, kind=DraftKind.DRAFT)
-    return replace(layout, speculation=replace(own, **changes))
+    speculation = layout.speculation or Speculation(DRAFTED_BY_DEFAULT, 1.0, kind=DraftKind.DRAFT)
+    return replace(layout, speculation=replace(speculation, **changes))
 
 
 def spec_type(text: str) -> Change:
@@ -166,7 +167,7 @@ def spec_type(text: str) -> Change:
 
 
 def draft_tokens(text: str) -> Change:
-    count = whole(text)
+    count = integer(text)
     return lambda layout: _drafting(layout, tokens=count)
 
 
@@ -184,12 +185,12 @@ def _json_object(text: str) -> dict[str, Any]:
 
 def speculative_config(text: str) -> Change:
     """vLLM's `--speculative-config`: JSON with method, model, num_speculative_tokens."""
-    told = _json_object(text)
-    method, count = str(told.get("method", "draft_model")).lower(), told.get("num_speculative_tokens", 1)
+    config = _json_object(text)
+    method, count = str(config.get("method", "draft_model")).lower(), config.get("num_speculative_tokens", 1)
     kind = _kind_of_method(method)
     if not isinstance(count, int) or count < 0:
         raise ValueError(text)
-    return lambda layout: _drafting(layout, kind=kind, tokens=count, draft=str(told.get("model") or ""))
+    return lambda layout: _drafting(layout, kind=kind, tokens=count, draft=str(config.get("model") or ""))
 
 
 def _kind_of_method(method: str) -> DraftKind:
@@ -217,7 +218,7 @@ def attention_data_parallel(text: str) -> Change:
 
 def sglang_copies(text: str) -> Change:
     """`--dp-size`: copies of the engine, or with `--enable-dp-attention`, before or after it, attention's groups."""
-    count = whole(text)
+    count = integer(text)
     if count < 1:
         raise ValueError(text)
     return lambda layout: _with_groups(degree("data_parallel")(str(count))(layout))
@@ -275,21 +276,21 @@ def gibibytes(text: str) -> str:
 
 def pages(text: str) -> str:
     """vLLM's `--num-gpu-blocks-override`: blocks of 16 tokens."""
-    return str(16 * whole(text))
+    return str(16 * integer(text))
 
 
 def drafts_and_one(text: str) -> Change:
     """SGLang counts the verified token among the drafted ones."""
-    return draft_tokens(str(max(0, whole(text) - 1)))
+    return draft_tokens(str(max(0, integer(text) - 1)))
 
 
 def redundancy(text: str) -> Change:
     """vLLM's `--eplb-config`: JSON with num_redundant_experts."""
     try:
-        told = json.loads(text)
+        config = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(text) from error
-    count = told.get("num_redundant_experts", 0) if isinstance(told, dict) else None
+    count = config.get("num_redundant_experts", 0) if isinstance(config, dict) else None
     if not isinstance(count, int) or count < 0:
         raise ValueError(text)
     return option("redundant_experts", count_of)(str(count))
@@ -297,7 +298,7 @@ def redundancy(text: str) -> Change:
 
 def stage_layers(text: str) -> Change:
     """VLLM_PP_LAYER_PARTITION: layers of each pipeline stage."""
-    split = tuple(whole(part) for part in text.split(","))
+    split = tuple(integer(part) for part in text.split(","))
     if not all(split):
         raise ValueError(text)
     return lambda layout: replace(layout, split=split)
@@ -305,9 +306,9 @@ def stage_layers(text: str) -> Change:
 
 def picture_bounds(text: str) -> Change:
     """vLLM's `--mm-processor-kwargs`: JSON, of which the most pixels of a picture count here."""
-    told = _json_object(text)
-    size = told.get("size")
-    pixels = told.get("max_pixels") or (size.get("longest_edge") if isinstance(size, dict) else None)
+    config = _json_object(text)
+    size = config.get("size")
+    pixels = config.get("max_pixels") or (size.get("longest_edge") if isinstance(size, dict) else None)
     if pixels is None:
         return lambda layout: layout
     return option("image_max_pixels", count_of)(str(pixels))

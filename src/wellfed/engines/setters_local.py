@@ -6,7 +6,7 @@ import re
 import warnings
 from dataclasses import replace
 
-from wellfed.engines.setters import Change, Setter, is_on, option, whole
+from wellfed.engines.setters import Change, Setter, integer, is_on, option
 from wellfed.nouns.layout import BackEnd, Layout
 from wellfed.patterns import regex
 
@@ -18,17 +18,17 @@ _LONGEST_PATTERN, _NESTED = 2000, regex(r"[*+}]\)[*+{]|\.\*.*\.\*.*\.\*.*\.\*.*\
 
 
 def gpu_layers(text: str) -> Change:
-    count = None if text.lower() in ("all", "auto", "-1") or whole(text) >= 99 else whole(text)
-    return lambda layout: replace(layout, offload=replace(layout.offload, gpu_layers=count))
+    count = None if text.lower() in ("all", "auto", "-1") or integer(text) >= 99 else integer(text)
+    return lambda layout: replace(layout, offload=layout.offload.with_gpu_layers(count))
 
 
 def cpu_moe(text: str) -> Change:
     """The first so many layers, those without experts too, leave their experts in RAM; without a number all."""
-    count = None if text == "" else whole(text)
+    count = None if text == "" else integer(text)
     pattern = EXPERTS if count is None else rf"^blk\.({'|'.join(map(str, range(count)))})\.ffn_.*_exps"
     rule = ((pattern, "CPU"),) if count is None or count else ()
     return lambda layout: replace(
-        layout, offload=replace(layout.offload, cpu_expert_layers=count), overrides=(*layout.overrides, *rule)
+        layout, offload=layout.offload.with_cpu_expert_layers(count), overrides=(*layout.overrides, *rule)
     )
 
 
@@ -62,8 +62,8 @@ def tensor_split(text: str) -> Change:
     shares = [float(part) for part in text.replace("/", ",").split(",") if part.strip()]
     if not shares or min(shares) < 0 or not sum(shares):
         raise ValueError(text)
-    whole = all(share.is_integer() for share in shares)
-    split = tuple(round(share if whole else 100 * share) for share in shares)
+    integral = all(share.is_integer() for share in shares)
+    split = tuple(round(share if integral else 100 * share) for share in shares)
     return lambda layout: replace(layout, split=split, gpus=len(split)) if len(split) > 1 else layout
 
 
@@ -75,15 +75,15 @@ def override_tensor(text: str) -> Change:
     experts = any(place == "CPU" and "exps" in pattern and not re.search(r"\d", pattern) for pattern, place in rules)
 
     def change(layout: Layout) -> Layout:
-        offload = replace(layout.offload, cpu_expert_layers=None) if experts else layout.offload
+        offload = layout.offload.with_cpu_expert_layers(None) if experts else layout.offload
         return replace(layout, overrides=(*layout.overrides, *rules), offload=offload)
 
     return change
 
 
 def _rule(text: str) -> tuple[str, str]:
-    pattern, found, place = text.rpartition("=")
-    if not found or not pattern or len(pattern) > _LONGEST_PATTERN or _NESTED.search(pattern):
+    pattern, equals, place = text.rpartition("=")
+    if not equals or not pattern or len(pattern) > _LONGEST_PATTERN or _NESTED.search(pattern):
         raise ValueError(text)
     if not re.fullmatch(r"CPU\w*|[A-Za-z]+(_Host|_?\d+)?", place):
         raise ValueError(text)
@@ -99,9 +99,11 @@ def mmproj(text: str) -> Change:
     """The file of the towers; where they lie is said apart."""
 
     def change(layout: Layout) -> Layout:
-        kept = tuple(pair for pair in layout.options if pair[0] != "mmproj_file")
-        placed = any(name == "mmproj" for name, _ in kept)
-        return replace(layout, options=(*kept, *(() if placed else (("mmproj", "gpu"),)), ("mmproj_file", text)))
+        other_options = tuple(pair for pair in layout.options if pair[0] != "mmproj_file")
+        placed = any(name == "mmproj" for name, _ in other_options)
+        return replace(
+            layout, options=(*other_options, *(() if placed else (("mmproj", "gpu"),)), ("mmproj_file", text))
+        )
 
     return change
 
@@ -126,28 +128,28 @@ def devices(text: str) -> Change:
     if not names:
         raise ValueError(text)
     if names == ["none"]:
-        return lambda layout: replace(layout, gpus=0, offload=replace(layout.offload, gpu_layers=0))
-    named = re.sub(r"\d+$", "", names[0]).lower()
-    back_end = BackEnd(named) if named in {kind.value for kind in BackEnd} else None
+        return lambda layout: replace(layout, gpus=0, offload=layout.offload.with_gpu_layers(0))
+    prefix = re.sub(r"\d+$", "", names[0]).lower()
+    back_end = BackEnd(prefix) if prefix in {kind.value for kind in BackEnd} else None
     return lambda layout: replace(layout, gpus=min(layout.gpus, len(names)), back_end=back_end or layout.back_end)
 
 
 def sizes(text: str) -> str:
     """llama.cpp's `--fit-target`: MiB, one for every GPU or one for each."""
-    return ",".join(str(whole(part)) for part in text.split(","))
+    return ",".join(str(integer(part)) for part in text.split(","))
 
 
 def prompt_cache(text: str) -> Change:
     """llama.cpp's `--cache-ram` in MiB; -1 is without limit, which is not decided here."""
     if text == "-1":
         return lambda layout: layout
-    size = whole(text) * 2**20
+    size = integer(text) * 2**20
     return lambda layout: replace(layout, prompt_cache_bytes=size)
 
 
 def active_experts(text: str) -> Change:
     """ik_llama.cpp's `-ser N,T`: at most N experts a token where T is 1."""
-    count = whole(text.split(",")[0])
+    count = integer(text.split(",")[0])
     return lambda layout: replace(layout, active_experts=count) if count else layout
 
 
@@ -156,21 +158,21 @@ def lora_file(text: str) -> Change:
 
     def change(layout: Layout) -> Layout:
         before = int(dict(layout.options).get("loras", 0))
-        kept = tuple(pair for pair in layout.options if pair[0] not in ("lora", "loras"))
-        return replace(layout, options=(*kept, ("lora", "1"), ("loras", str(before + 1))))
+        other_options = tuple(pair for pair in layout.options if pair[0] not in ("lora", "loras"))
+        return replace(layout, options=(*other_options, ("lora", "1"), ("loras", str(before + 1))))
 
     return change
 
 
 def cache_bits(text: str) -> Change:
     """exllamav3's cache: `FP16`, `Q8`, `Q6`, `Q4`, or bits of keys and values, `8,6`."""
-    named = {"FP16": "f16", "Q8": "q8_0", "Q6": "q6_0", "Q4": "q4_0"}.get(text.upper())
-    if named is None:
-        bits = [whole(part) for part in text.split(",")]
+    kv_type = {"FP16": "f16", "Q8": "q8_0", "Q6": "q6_0", "Q4": "q4_0"}.get(text.upper())
+    if kv_type is None:
+        bits = [integer(part) for part in text.split(",")]
         if not 1 <= len(bits) <= 2 or not all(2 <= count <= 8 for count in bits):
             raise ValueError(text)
-        named = "/".join(f"exl{count}" for count in dict.fromkeys(bits if bits[0] != bits[-1] else bits[:1]))
-    kind = named
+        kv_type = "/".join(f"exl{count}" for count in dict.fromkeys(bits if bits[0] != bits[-1] else bits[:1]))
+    kind = kv_type
     return lambda layout: replace(layout, kv_type=kind)
 
 

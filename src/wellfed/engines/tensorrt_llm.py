@@ -68,10 +68,10 @@ def extra_options(plan: Plan) -> tuple[str, ...]:
     guess = plan.layout.speculation
     if guess is not None and guess.kind is not None:
         length = "num_nextn_predict_layers" if guess.kind is DraftKind.MTP else "max_draft_len"
-        told = f"decoding_type: {_DRAFTING[guess.kind]}, {length}: {guess.tokens}"
+        decoding = f"decoding_type: {_DRAFTING[guess.kind]}, {length}: {guess.tokens}"
         if guess.kind in (DraftKind.EAGLE, DraftKind.DRAFT):
-            told += f", speculative_model_dir: {guess.draft or HEAD_TO_NAME}"
-        lines.append(f"speculative_config: {{{told}}}")
+            decoding += f", speculative_model_dir: {guess.draft or HEAD_TO_NAME}"
+        lines.append(f"speculative_config: {{{decoding}}}")
     return tuple(lines)
 
 

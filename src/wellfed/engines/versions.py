@@ -67,8 +67,8 @@ class Version:
         """The layout with the switches this version decides; what was pinned by a flag stands."""
         if self.is_front:
             return self._in_front(layout)
-        named = {key for key, _ in layout.options}
-        switches = tuple(pair for pair in _switches(self) if pair[0] not in named)
+        set_options = {key for key, _ in layout.options}
+        switches = tuple(pair for pair in _switches(self) if pair[0] not in set_options)
         changed = replace(layout, version=self.text, options=(*layout.options, *switches))
         return replace(changed, latent_cache=False) if _expands_latents(self) else changed
 
@@ -90,8 +90,8 @@ def version(engine: Engine, text: str) -> Version:
     if not local and release:
         return Version(engine, text, (int(release[1]), int(release[2]), int(release[3] or 0)))
     examples = ("b9842", "2026-07") if engine is Engine.LLAMA_CPP else ("2026-07",) if local else ("0.17", "0.11.2")
-    said = message("version.unread", "{text} is no version of {engine}", text=text, engine=engine.value)
-    raise BadInput(said, message("version.hint", "for example {examples}", examples=Listing(examples)))
+    problem = message("version.unread", "{text} is no version of {engine}", text=text, engine=engine.value)
+    raise BadInput(problem, message("version.hint", "for example {examples}", examples=Listing(examples)))
 
 
 def parted(text: str) -> tuple[Engine, Version | None]:
@@ -101,11 +101,11 @@ def parted(text: str) -> tuple[Engine, Version | None]:
         from wellfed.engines import ollama
 
         return Engine.LLAMA_CPP, ollama.version(rest)
-    known = {engine.value: engine for engine in Engine}
-    engine = known.get(name.lower())
+    engines = {engine.value: engine for engine in Engine}
+    engine = engines.get(name.lower())
     if engine is None:
-        said = message("version.engine", "no engine is called {name}", name=name)
-        raise BadInput(said, message("version.engines", "engines: {names}", names=Listing((*known, "ollama"))))
+        problem = message("version.engine", "no engine is called {name}", name=name)
+        raise BadInput(problem, message("version.engines", "engines: {names}", names=Listing((*engines, "ollama"))))
     return engine, version(engine, rest) if at else None
 
 
@@ -143,15 +143,15 @@ def _llama_switches(build: int) -> tuple[tuple[str, str], ...]:
 
 
 def _vllm_switches(numbers: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
-    found: list[tuple[str, str]] = []
+    options: list[tuple[str, str]] = []
     if numbers < _GRAPHS_IN_BUDGET:
-        found += [("graphs_in_budget", "0"), ("gpu_memory_utilization", "0.9")]
+        options += [("graphs_in_budget", "0"), ("gpu_memory_utilization", "0.9")]
     if numbers < _FIRST_V1:  # profiled with 256 sequences and one copy of the logits
-        found += [("max_num_seqs", "256"), ("sampler_bytes", "4"), ("nccl_gib", "0.1")]
-        found.append(("v0", "chunks" if numbers >= _FIRST_CHUNKS else "whole"))
+        options += [("max_num_seqs", "256"), ("sampler_bytes", "4"), ("nccl_gib", "0.1")]
+        options.append(("v0", "chunks" if numbers >= _FIRST_CHUNKS else "whole"))
     elif numbers <= _LAST_UNSORTED:
-        found.append(("sampler_bytes", "17"))
-    return tuple(found)
+        options.append(("sampler_bytes", "17"))
+    return tuple(options)
 
 
 def _expands_latents(version: Version) -> bool:
@@ -169,8 +169,8 @@ def least_capability(chosen: Version | None, usual: float) -> float:
 
 def is_newer(chosen: Version) -> bool:
     """Whether a version is newer than what is known here of its engine."""
-    known = CURRENT[chosen.engine]
-    return not chosen.is_front and chosen.numbers > version(chosen.engine, known).numbers
+    current = CURRENT[chosen.engine]
+    return not chosen.is_front and chosen.numbers > version(chosen.engine, current).numbers
 
 
 def least_widening(engine: Engine, chosen: Version | None) -> float:

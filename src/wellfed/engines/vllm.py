@@ -70,12 +70,12 @@ def drafting_words(layout: Layout) -> list[str]:
     if guess is None or guess.kind is None:
         return []
     method = {DraftKind.MTP: "mtp", DraftKind.EAGLE: "eagle3", DraftKind.DRAFT: "draft_model", DraftKind.NGRAM: "ngram"}
-    told: dict[str, str | int] = {"method": method[guess.kind], "num_speculative_tokens": guess.tokens}
+    config: dict[str, str | int] = {"method": method[guess.kind], "num_speculative_tokens": guess.tokens}
     if guess.kind is DraftKind.NGRAM:
-        told["prompt_lookup_max"] = _LOOKED_UP
+        config["prompt_lookup_max"] = _LOOKED_UP
     elif guess.kind is not DraftKind.MTP:
-        told["model"] = guess.draft or HEAD_TO_NAME
-    return ["--speculative-config", json.dumps(told)]
+        config["model"] = guess.draft or HEAD_TO_NAME
+    return ["--speculative-config", json.dumps(config)]
 
 
 def _degrees(layout: Layout) -> list[str]:

@@ -11,10 +11,10 @@ from wellfed.nouns.finding import Remedy
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """How a fault is priced. `known` is False where no estimate shows what it does, and `how` then tells why."""
+    """How a fault is priced. `is_estimated` is False where no estimate shows what it does, and `how` then tells why."""
 
     how: Message
-    known: bool = True
+    is_estimated: bool = True
 
 
 MENDED = Price(message("fault.mended", "The estimate of the repaired machine minus the estimate of this one."))
@@ -28,7 +28,7 @@ LIFTED = Price(
 
 def no_price(why: Message) -> Price:
     """No estimate shows it, for this reason."""
-    return Price(why, known=False)
+    return Price(why, is_estimated=False)
 
 
 class AtWork(StrEnum):

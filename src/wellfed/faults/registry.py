@@ -43,9 +43,9 @@ def fault(id: str) -> Fault | None:
 def _by_evidence() -> tuple[Mapping[str, tuple[Fault, ...]], Mapping[str, tuple[Fault, ...]]]:
     states: dict[str, tuple[Fault, ...]] = {}
     behaviours: dict[str, tuple[Fault, ...]] = {}
-    for each in ALL:
-        for id in each.states:
-            states[id] = (*states.get(id, ()), each)
-        for id in each.behaviours:
-            behaviours[id] = (*behaviours.get(id, ()), each)
+    for fault in ALL:
+        for id in fault.states:
+            states[id] = (*states.get(id, ()), fault)
+        for id in fault.behaviours:
+            behaviours[id] = (*behaviours.get(id, ()), fault)
     return states, behaviours

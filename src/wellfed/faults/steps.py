@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from wellfed.message import Message, Sentence, message
+from wellfed.message import Message, message, message_of
 from wellfed.nouns.finding import Reach, Remedy, Safety
 
 _PLACE = re.compile(r"\{(\w+)\}")
@@ -13,7 +13,7 @@ _PLACE = re.compile(r"\{(\w+)\}")
 
 def plain(line: str) -> Remedy:
     """A line that starts with `#` is for a human; any other is a shell command that harms nothing."""
-    return Remedy(line, Safety.BY_HAND if line.startswith("#") else Safety.SAFE, said=message_of(line))
+    return Remedy(line, Safety.BY_HAND if line.startswith("#") else Safety.SAFE, message=message_of(line))
 
 
 def by_hand(text: str | Message, reach: Reach = Reach.SYSTEM) -> Remedy:
@@ -38,26 +38,19 @@ def on_boot(text: str) -> Remedy:
 
 def at(remedy: Remedy, **values: object) -> Remedy:
     """The step for this machine: its GPU, its bridge, its number of threads."""
-    if remedy.said is None:
+    if remedy.message is None:
         return replace(remedy, text=remedy.text.format(**values))
-    told = message(remedy.said.id, remedy.said.template, **{name: str(value) for name, value in values.items()})
-    mark = "# " if remedy.text.startswith("#") and not told.template.startswith("#") else ""
-    return replace(remedy, text=f"{mark}{told}", said=told)
+    filled = message(remedy.message.id, remedy.message.template, **{name: str(value) for name, value in values.items()})
+    mark = "# " if remedy.text.startswith("#") and not filled.template.startswith("#") else ""
+    return replace(remedy, text=f"{mark}{filled}", message=filled)
 
 
 def shown(remedy: Remedy) -> Remedy:
     """The step of no machine: what one would tell stands in capitals."""
-    places = {name: name.upper() for name in _PLACE.findall(remedy.said.template if remedy.said else remedy.text)}
+    places = {name: name.upper() for name in _PLACE.findall(remedy.message.template if remedy.message else remedy.text)}
     return at(remedy, **places) if places else remedy
 
 
 def complete(remedy: Remedy) -> bool:
     """Whether it is the same step on every machine."""
-    return not _PLACE.search(remedy.said.template if remedy.said else remedy.text)
-
-
-def message_of(text: str | Message) -> Message | None:
-    """The message behind a text, where there is one."""
-    if isinstance(text, Sentence):
-        return text.said
-    return text if isinstance(text, Message) else None
+    return not _PLACE.search(remedy.message.template if remedy.message else remedy.text)

@@ -46,7 +46,7 @@ def gather_by_ray(nodes: tuple[str, ...], how: Gathering, progress: Progress = l
             node = waiting.pop()
             target = how.folder / f"{labels[node]}.tar.gz"
             if target.exists() and not how.refresh:
-                outcomes.append(Outcome(node, labels[node], target, kept=True))
+                outcomes.append(Outcome(node, labels[node], target, from_before=True))
                 progress(outcomes[-1], len(outcomes), len(chosen))
                 continue
             pending[

@@ -127,10 +127,10 @@ def disaggregated(prefill: Side, decode: Side, rate: float | None, spare: int = 
         return None
     enough = _NEARLY * max(map(_worth, cells))
     best = min((cell for cell in cells if _worth(cell) >= enough), key=lambda cell: (cell.nodes, -_worth(cell)))
-    there = _cells_there(best)
-    needed = there if rate is None else math.ceil(rate / best.requests_per_s)
+    cells_available = _cells_there(best)
+    needed = cells_available if rate is None else math.ceil(rate / best.requests_per_s)
     needed += 0 if rate is None else math.ceil(spare / min(best.prefill_workers, best.decode_workers))
-    return Disaggregation(best, needed, there, _together(best), spare)
+    return Disaggregation(best, needed, cells_available, _together(best), spare)
 
 
 def _ratios() -> Iterator[tuple[int, int]]:

@@ -10,7 +10,7 @@ from typing import Any
 from wellfed.comments import commented, lines_of
 from wellfed.errors import BadInput
 from wellfed.fleet.exporters import LABEL, PORT
-from wellfed.message import message, sentence
+from wellfed.message import Sentence, message, sentence
 
 IMAGE = "wellfed:local"
 _PROTECTED = (
@@ -27,22 +27,29 @@ def unit(allowed: Sequence[str] = (), port: int = PORT) -> str:
     for what is no network.
     """
     networks = [_network(text) for text in allowed]
-    lines = [
-        commented(
-            sentence(
-                "export.watch.unit",
-                "{path}: one exporter for the engine that runs on this node",
-                path="/etc/systemd/system/wellfed-watch.service",
-            )
-        ),
-        *_who_may_ask(networks),
-        "[Unit]",
-        "Description=wellfed watches the inference engine of this node",
-        "After=network-online.target",
-        "Wants=network-online.target",
-        "StartLimitIntervalSec=0",
-        "",
-        "[Service]",
+    path = "/etc/systemd/system/wellfed-watch.service"
+    text = "{path}: one exporter for the engine that runs on this node"
+    return lines_of(
+        [
+            commented(sentence("export.watch.unit", text, path=path)),
+            *_who_may_ask(networks),
+            "[Unit]",
+            "Description=wellfed watches the inference engine of this node",
+            "After=network-online.target",
+            "Wants=network-online.target",
+            "StartLimitIntervalSec=0",
+            "",
+            "[Service]",
+            *_service(networks, port),
+            "",
+            "[Install]",
+            "WantedBy=multi-user.target",
+        ]
+    )
+
+
+def _service(networks: Sequence[str], port: int) -> tuple[str, ...]:
+    return (
         f"ExecStart=/usr/bin/env wellfed watch --export 0.0.0.0:{port} --insecure",
         "Restart=always",
         "RestartSec=15",
@@ -61,11 +68,7 @@ def unit(allowed: Sequence[str] = (), port: int = PORT) -> str:
         "IPAddressDeny=any",
         "IPAddressAllow=localhost",
         *(f"IPAddressAllow={network}" for network in networks),
-        "",
-        "[Install]",
-        "WantedBy=multi-user.target",
-    ]
-    return lines_of(lines)
+    )
 
 
 def _who_may_ask(networks: Sequence[str]) -> list[str]:
@@ -94,7 +97,33 @@ def daemonset(image: str = IMAGE, port: int = PORT) -> str:
     """
     key, _, value = LABEL.partition("=")
     labels = {key: value}
-    container: dict[str, Any] = {
+    annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": str(port)}
+    document = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": value, "labels": labels},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": _pod(image, port)},
+        },
+    }
+    return lines_of([*map(commented, _notes(image)), json.dumps(document, indent=2)])
+
+
+def _pod(image: str, port: int) -> dict[str, Any]:
+    return {
+        "hostPID": True,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 5,
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [_container(image, port)],
+        "volumes": [{"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}}],
+    }
+
+
+def _container(image: str, port: int) -> dict[str, Any]:
+    return {
         "name": "watch",
         "image": image,
         "command": ["sh", "-c", f"while :; do wellfed watch --export 0.0.0.0:{port} --insecure; sleep 15; done"],
@@ -114,26 +143,10 @@ def daemonset(image: str = IMAGE, port: int = PORT) -> str:
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
     }
-    spec = {
-        "hostPID": True,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": 5,
-        "tolerations": [{"operator": "Exists"}],
-        "containers": [container],
-        "volumes": [{"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}}],
-    }
-    annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": str(port)}
-    document = {
-        "apiVersion": "apps/v1",
-        "kind": "DaemonSet",
-        "metadata": {"name": value, "labels": labels},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": spec},
-        },
-    }
-    notes = (
+
+
+def _notes(image: str) -> tuple[Sentence, ...]:
+    return (
         sentence(
             "export.watch.image",
             "The image is built from the project's own Dockerfile and pushed where your nodes pull from: {image}",
@@ -148,4 +161,3 @@ def daemonset(image: str = IMAGE, port: int = PORT) -> str:
             "hostPID shows it the engine's process; it traces nothing and changes nothing on the node.",
         ),
     )
-    return lines_of([*map(commented, notes), json.dumps(document, indent=2)])

@@ -42,14 +42,13 @@ _RULES = {rule.id: rule.kind.value for rule in ALL}
 
 @dataclass(slots=True)
 class Page:
-    """What one exporter tells of one target. `causes`: ids of rules that are named; `has_figures`: any was told."""
+    """What one exporter tells of one target. `causes`: ids of rules that are named."""
 
     target: str
     figures: dict[str, float] = field(default_factory=dict)
     causes: set[str] = field(default_factory=set)
     facts: dict[tuple[str, str], str] = field(default_factory=dict)
     ill: bool = False
-    has_figures: bool = False
 
     @property
     def fact_list(self) -> tuple[Fact, ...]:
@@ -65,7 +64,6 @@ def read_pages(text: str) -> tuple[Page, ...]:
         if target is None or (target not in pages and len(pages) >= _MOST_TARGETS):
             continue
         page = pages.setdefault(target, Page(target))
-        page.has_figures = True
         _take(page, metric, labels, value)
     return tuple(pages.values())
 

@@ -27,7 +27,7 @@ from wellfed.fleet.means import Means
 from wellfed.fleet.script import script
 from wellfed.fleet.stream import read_stream
 from wellfed.frozen import dataclass
-from wellfed.message import Amount, Message, message
+from wellfed.message import Amount, Message, message, message_of
 from wellfed.plain_file import read_json, read_text
 from wellfed.printable import printable
 from wellfed.topology.snapshot_io import save
@@ -39,13 +39,13 @@ REPORT = "fleet.json"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one node: its file, or why there is none. `kept`: it was gathered before."""
+    """What became of one node: its file, or why there is none. `from_before`: it was gathered before."""
 
     node: str
     label: str
     file: Path | None = None
     why: Message | None = None
-    kept: bool = False
+    from_before: bool = False
     partial: bool = False
 
 
@@ -56,7 +56,7 @@ class Gathering:
     folder: Path
     at_a_time: int = 16
     timeout_s: float = 120.0
-    named: bool = False  # files bear the nodes' own names
+    keep_names: bool = False  # files bear the nodes' own names
     refresh: bool = False
 
 
@@ -87,7 +87,7 @@ def labelled(nodes: Sequence[str], how: Gathering) -> dict[str, str]:
                 label_of[node] = label
         for node in nodes:
             if node not in label_of:
-                label_of[node] = node if how.named else f"node-{len(label_of) + 1:04d}"
+                label_of[node] = node if how.keep_names else f"node-{len(label_of) + 1:04d}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.writelines(f"{label}\t{node}\n" for node, label in label_of.items())
@@ -103,17 +103,17 @@ def labelled(nodes: Sequence[str], how: Gathering) -> dict[str, str]:
 
 def reason(error: WellfedError) -> Message:
     """What an error says, as a message."""
-    return error.said if isinstance(error.said, Message) else message("fleet.refused", "{why}", why=error.message)
+    return message_of(error.message) or message("fleet.refused", "{why}", why=error.message)
 
 
 def _all(labels: dict[str, str], means: Means, how: Gathering, progress: Progress) -> tuple[Outcome, ...]:
     outcomes: list[Outcome] = []
     commands = _Commands()
     with ThreadPoolExecutor(how.at_a_time) as pool:
-        futures = [pool.submit(_one, node, label, means, how, commands) for node, label in labels.items()]
+        futures = [pool.submit(_gather_node, node, label, means, how, commands) for node, label in labels.items()]
         try:
-            for done in as_completed(futures):
-                outcomes.append(done.result())
+            for future in as_completed(futures):
+                outcomes.append(future.result())
                 progress(outcomes[-1], len(outcomes), len(labels))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -153,11 +153,11 @@ def _kill(process: int) -> None:
         os.killpg(process, signal.SIGKILL)
 
 
-def _one(node: str, label: str, means: Means, how: Gathering, commands: _Commands) -> Outcome:
+def _gather_node(node: str, label: str, means: Means, how: Gathering, commands: _Commands) -> Outcome:
     target = how.folder / f"{label}.tar.gz"
     outcome = Outcome(node, label)
     if target.exists() and not how.refresh:
-        return replace(outcome, file=target, kept=True)
+        return replace(outcome, file=target, from_before=True)
     with tempfile.TemporaryFile() as stream:
         why = _sent(means.argv(node), script() if means.needs_script else "", stream, how.timeout_s, commands)
         if why is not None and not stream.tell():

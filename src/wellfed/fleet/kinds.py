@@ -93,9 +93,9 @@ def _build(key: tuple[str, str, str], group: Sequence[Member]) -> Build:
         if most >= USUAL * told_values.total():
             usual[trait] = value
         else:
-            mixed.append((trait, tuple((each or "-", count) for each, count in told_values.most_common())))
+            mixed.append((trait, tuple((value or "-", count) for value, count in told_values.most_common())))
     odd = [Odd(member.label, differences) for member in group if (differences := _differences(member, usual))]
-    names = {each.label for each in odd}
+    names = {member.label for member in odd}
     labels = tuple(sorted(member.label for member in group))
     equal = tuple(label for label in labels if label not in names)
     return Build(*key, labels, equal, tuple(sorted(odd, key=lambda o: o.label)), tuple(mixed), tuple(untold))

@@ -87,11 +87,11 @@ def shifts(points: Sequence[Point], by_load: float | None) -> tuple[Shift, ...]:
 
 def _cuts(points: Sequence[Point], values: Sequence[float], load_known: bool, first: int, depth: int) -> list[int]:
     """Places where the level changes, by halves."""
-    where = _best(values) if depth and len(values) >= 2 * LEAST_POINTS else None
-    if where is None or _judged(points, values, where, load_known) is None:
+    cut = _best(values) if depth and len(values) >= 2 * LEAST_POINTS else None
+    if cut is None or _judged(points, values, cut, load_known) is None:
         return []
-    cuts_before = _cuts(points[:where], values[:where], load_known, first, depth - 1)
-    return [*cuts_before, first + where, *_cuts(points[where:], values[where:], load_known, first + where, depth - 1)]
+    cuts_before = _cuts(points[:cut], values[:cut], load_known, first, depth - 1)
+    return [*cuts_before, first + cut, *_cuts(points[cut:], values[cut:], load_known, first + cut, depth - 1)]
 
 
 def _best(values: Sequence[float]) -> int | None:
@@ -139,14 +139,14 @@ def _running_deviation(values: Sequence[float]) -> list[float]:
     return deviations
 
 
-def _judged(points: Sequence[Point], values: Sequence[float], where: int, load_known: bool) -> Shift | None:
-    before, after = values[:where], values[where:]
+def _judged(points: Sequence[Point], values: Sequence[float], cut: int, load_known: bool) -> Shift | None:
+    before, after = values[:cut], values[cut:]
     step = median(after) - median(before)
-    loads = [median(point.load for point in side) for side in (points[:where], points[where:])]
+    loads = [median(point.load for point in side) for side in (points[:cut], points[cut:])]
     if abs(math.expm1(step)) < LEAST_SHARE or (not load_known and abs(loads[1] - loads[0]) > LOAD_STEP):
         return None
     z = abs(step) / _standard_error(before, after)
-    return Shift(points[where].at, points[where - 1].at, math.exp(step), z) if z >= _LEAST_Z else None
+    return Shift(points[cut].at, points[cut - 1].at, math.exp(step), z) if z >= _LEAST_Z else None
 
 
 def _standard_error(before: Sequence[float], after: Sequence[float]) -> float:

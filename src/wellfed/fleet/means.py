@@ -23,11 +23,11 @@ _LABEL = "app=wellfed-node"
 
 
 class Means(Protocol):
-    """One way to a node."""
+    """A way to run a command on a node: ssh, Slurm, Kubernetes, a command of one's own."""
 
     @property
     def needs_script(self) -> bool:
-        """Whether it is sent."""
+        """Whether the script that reads the node must be sent along."""
         ...
 
     def argv(self, node: str) -> list[str]:
@@ -55,8 +55,8 @@ class Slurm:
     needs_script: bool = True
 
     def argv(self, node: str) -> list[str]:
-        where = ["-p", self.partition] if self.partition else []
-        return ["srun", "--quiet", "-N1", "-n1", "--ntasks-per-node=1", *where, "-w", node, "sh", "-s"]
+        partition_words = ["-p", self.partition] if self.partition else []
+        return ["srun", "--quiet", "-N1", "-n1", "--ntasks-per-node=1", *partition_words, "-w", node, "sh", "-s"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,8 @@ def nodes_in(path: Path) -> tuple[str, ...]:
 
 def slurm_nodes(partition: str | None) -> tuple[str, ...]:
     """All nodes of a partition, or of the cluster, as sinfo lists them."""
-    where = ["-p", partition] if partition else []
-    return ensure_names(sorted(set(output_of(["sinfo", "-h", "-N", "-o", "%N", *where]).split())))
+    partition_words = ["-p", partition] if partition else []
+    return ensure_names(sorted(set(output_of(["sinfo", "-h", "-N", "-o", "%N", *partition_words]).split())))
 
 
 def kubernetes_pods() -> dict[str, tuple[str, str]]:
@@ -141,12 +141,12 @@ def kubernetes_pods() -> dict[str, tuple[str, str]]:
 def output_of(argv: Sequence[str]) -> str:
     """What a program of the cluster answers. Raises BadInput where it is missing, fails or is silent."""
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        process = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     except FileNotFoundError as error:
         raise BadInput(message("fleet.no-program", "{program} is not installed here", program=argv[0])) from error
     except subprocess.TimeoutExpired as error:
         raise BadInput(message("fleet.slow-program", "{program} does not answer", program=argv[0])) from error
-    if done.returncode:
-        why = done.stderr.strip().splitlines()[-1:] or [str(done.returncode)]
+    if process.returncode:
+        why = process.stderr.strip().splitlines()[-1:] or [str(process.returncode)]
         raise BadInput(message("fleet.program", "{program}: {why}", program=argv[0], why=why[0][:200]))
-    return done.stdout
+    return process.stdout

@@ -81,7 +81,7 @@ class Deployment:
 
     @property
     def requests_per_s(self) -> float:
-        """What all replicas take together."""
+        """Requests/s that all replicas take together."""
         return sum(share.replicas * share.capacity.requests_per_s for share in self.shares)
 
     @property
@@ -136,7 +136,7 @@ def _largest(search: Search, front: Plan, p99: bool) -> tuple[float, Plan] | Non
     """Bisection between a rate that is kept and one that is not."""
 
     def at(rate: float) -> Plan | None:
-        return _kept(search, front, replace(search.workload, request_rate=rate, concurrency=1), p99)
+        return _within_promise(search, front, replace(search.workload, request_rate=rate, concurrency=1), p99)
 
     low, plan = _LOWEST, at(_LOWEST)
     if plan is None:
@@ -154,7 +154,7 @@ def _largest(search: Search, front: Plan, p99: bool) -> tuple[float, Plan] | Non
     return low, plan
 
 
-def _kept(search: Search, front: Plan, workload: Workload, p99: bool) -> Plan | None:
+def _within_promise(search: Search, front: Plan, workload: Workload, p99: bool) -> Plan | None:
     request = Request(front.machine, front.model, front.weights, front.layout, workload)
     try:
         if ledgers(request).fits is False:

@@ -44,10 +44,10 @@ class Scraper:
         """One round each time it is asked for, answers in the order of the list."""
         with ThreadPoolExecutor(min(self.at_a_time, len(self.exporters)), "wellfed-scrape") as pool:
             while True:
-                yield tuple(pool.map(self._one, self.exporters))
+                yield tuple(pool.map(self._scrape_exporter, self.exporters))
                 self._round += 1
 
-    def _one(self, exporter: Exporter) -> Answer:
+    def _scrape_exporter(self, exporter: Exporter) -> Answer:
         failures = self._silent.get(exporter.node, 0)
         if failures > 1 and self._round % min(_LEAST_OFTEN, 2 ** (failures - 1)):
             return Answer(exporter.node, skipped=True)

@@ -189,14 +189,16 @@ class _Replica:
             else:
                 yield self.changed
 
-    def _answered(self, done: _Running) -> None:
-        later_tokens = done.arrival.output_tokens - 1
-        took = self.env.now - done.first_s
-        ttft = done.first_s - done.arrival.at_s
+    def _answered(self, running: _Running) -> None:
+        later_tokens = running.arrival.output_tokens - 1
+        took = self.env.now - running.first_s
+        ttft = running.first_s - running.arrival.at_s
         self.served.append(
-            Served(done.arrival, self.number, ttft, took / later_tokens if later_tokens else 0.0, done.cached_tokens)
+            Served(
+                running.arrival, self.number, ttft, took / later_tokens if later_tokens else 0.0, running.cached_tokens
+            )
         )
-        self._keep(done.arrival)
+        self._keep(running.arrival)
 
 
 @dataclass(frozen=True, slots=True)

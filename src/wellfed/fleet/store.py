@@ -56,8 +56,8 @@ def opened(path: Path, make: bool = False, most_bytes: int = MOST_BYTES) -> Iter
         if make:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)
-        where = path.absolute().as_uri() + ("" if make else "?mode=ro")
-        with closing(sqlite3.connect(where, uri=True, timeout=15, isolation_level=None)) as store:
+        uri = path.absolute().as_uri() + ("" if make else "?mode=ro")
+        with closing(sqlite3.connect(uri, uri=True, timeout=15, isolation_level=None)) as store:
             _ensure_ours(store, path, make)
             if make:
                 store.execute(f"PRAGMA max_page_count = {max(64, most_bytes * 11 // 10 // _page_bytes(store))}")
@@ -163,18 +163,18 @@ class Writer:
         row_id: int | None = self._ids.get((node, target))
         if row_id is not None or sum(name == node for name, _ in self._ids) >= _MOST_REPLICAS:
             return row_id
-        made = self.store.execute("INSERT INTO replica (node, target) VALUES (?, ?)", (node, target)).lastrowid
-        self._ids[node, target] = int(made or 0)
+        replica_id = self.store.execute("INSERT INTO replica (node, target) VALUES (?, ?)", (node, target)).lastrowid
+        self._ids[node, target] = int(replica_id or 0)
         return self._ids[node, target]
 
     def _page(self, id: int, page: Page, at: float) -> None:
         row = (id, at, 0, 1, *(page.figures.get(column) for column in COLUMNS))
         self.store.execute(f"INSERT OR IGNORE INTO sample VALUES ({', '.join('?' * len(row))})", row)
         self._end_causes(id, self._causes.get(id, set()) - page.causes, at)
-        named = self._causes[id]
-        for cause in sorted(page.causes - named):
+        past_causes = self._causes[id]
+        for cause in sorted(page.causes - past_causes):
             if self._may_begin(id, at):
-                named.add(cause)
+                past_causes.add(cause)
                 self.store.execute("INSERT INTO cause VALUES (?, ?, ?, ?, NULL)", (id, cause, kind_of(cause), at))
         if page.facts:
             self._take_facts(id, page, at)
@@ -191,9 +191,9 @@ class Writer:
         for key in [key for key in {**current, **page.facts} if current.get(key) != page.facts.get(key)]:
             if not self._may_begin(id, at):
                 return
-            where = (at, id, *key)
+            row = (at, id, *key)
             self.store.execute(
-                "UPDATE fact SET until = ? WHERE replica = ? AND subject = ? AND name = ? AND until IS NULL", where
+                "UPDATE fact SET until = ? WHERE replica = ? AND subject = ? AND name = ? AND until IS NULL", row
             )
             value = page.facts.get(key)
             if value is None:
@@ -250,15 +250,15 @@ def _buckets(rows: Iterable[Sequence[float | None]]) -> Iterator[tuple[float | N
     for row in rows:
         now = (float(row[0] or 0), float(row[1] or 0) // BUCKET_S)
         if key is not None and now != key:
-            yield _one(key, bucket_rows)
+            yield _bucket_row(key, bucket_rows)
             bucket_rows = []
         key = now
         bucket_rows.append(row[2:])
     if key is not None and bucket_rows:
-        yield _one(key, bucket_rows)
+        yield _bucket_row(key, bucket_rows)
 
 
-def _one(key: tuple[float, float], bucket_rows: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
+def _bucket_row(key: tuple[float, float], bucket_rows: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
     columns = ([value for value in column if value is not None] for column in zip(*bucket_rows, strict=True))
     middle = tuple(median(values) if values else None for values in columns)
     return (key[0], key[1] * BUCKET_S, BUCKET_S, len(bucket_rows), *middle)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 from wellfed.frozen import dataclass
@@ -227,6 +227,15 @@ class Disk:
     holds_models: bool = False  # the folder that models are kept in lies on it
 
 
+class Unlimited(IntEnum):
+    """A limit that the system does not set. Its number is the one in JSON."""
+
+    UNLIMITED = -1
+
+
+UNLIMITED = Unlimited.UNLIMITED
+
+
 @dataclass(frozen=True, slots=True)
 class OsSettings:
     """What the operating system imposes. None = not readable or absent; `Machine.unknown` has the reason."""
@@ -247,7 +256,7 @@ class OsSettings:
     transparent_huge_pages: str | None = None  # always | madvise | never
     huge_pages: Mapping[int, Mapping[int, int]] = field(default_factory=dict)  # node -> page bytes -> count
     governor: str | None = None
-    memlock_bytes: int | None = None  # -1 = unlimited
+    memlock_bytes: int | None = None  # `UNLIMITED` where there is no limit
     iommu: str | None = None  # off | passthrough | on
     fabric_manager_running: bool | None = None
     cpus_offline: tuple[int, ...] | None = None  # present but not online

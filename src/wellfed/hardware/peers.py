@@ -14,8 +14,6 @@ from itertools import combinations
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PciDevice, on_card, path_up
 
-# Links of the GPUs' own: no PCIe packet between those that they join.
-OWN_LINKS = frozenset({"nvlink", "nvswitch", "xgmi", "hccs", "xelink", "mtlink"})
 _GEFORCE_WITHOUT_PEERS = frozenset({"turing", "ampere", "ada", "blackwell"})
 _WHOLE = 0.9  # of the memory: what is mapped for the card's own use is not
 

@@ -45,11 +45,6 @@ def by_islands(machine: Machine, positions: Sequence[int]) -> tuple[int, ...]:
     return tuple(position for island in sorted(islands, key=lambda i: (-len(i), i[0])) for position in island)
 
 
-def island_sizes(machine: Machine, positions: Sequence[int]) -> tuple[int, ...]:
-    """How many GPUs each island of the positions has, the largest first."""
-    return tuple(sorted((len(island) for island in _islands(machine.gpu_links, positions)), reverse=True))
-
-
 def _islands(links: Sequence[GpuLink], positions: Sequence[int]) -> list[list[int]]:
     root = {position: position for position in positions}
 

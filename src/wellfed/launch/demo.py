@@ -67,11 +67,11 @@ def demo_at_hand() -> Path | None:
 
     Raises BadInput where WELLFED_DEMO_GGUF names no file.
     """
-    named = os.environ.get("WELLFED_DEMO_GGUF")
-    if named:
-        path = expanded(named)
+    variable = os.environ.get("WELLFED_DEMO_GGUF")
+    if variable:
+        path = expanded(variable)
         if not path.is_file():
-            raise BadInput(message("demo.named", "WELLFED_DEMO_GGUF={path} is no file", path=named), _HINT)
+            raise BadInput(message("demo.named", "WELLFED_DEMO_GGUF={path} is no file", path=variable), _HINT)
         return path
     cached = demo_path()
     if cached.is_file() and cached.stat().st_size == _FILE_BYTES:
@@ -88,9 +88,9 @@ def demo_path() -> Path:
 
 def cache_folder() -> Path:
     """$XDG_CACHE_HOME/wellfed/demo."""
-    named = os.environ.get("XDG_CACHE_HOME")
+    variable = os.environ.get("XDG_CACHE_HOME")
     nobodys = Path(tempfile.gettempdir()) / f"wellfed-{os.getuid()}"
-    base = Path(named) if named else nobodys if home() is None else under_home(".cache")
+    base = Path(variable) if variable else nobodys if home() is None else under_home(".cache")
     return base / "wellfed" / "demo"
 
 
@@ -169,15 +169,15 @@ def _by_uv(uv: str, scratch: Path) -> Path:
 def _called(words: list[str]) -> None:
     """Run a package tool, its talk on stderr. Raises WellfedError with its last line."""
     try:
-        done = subprocess.run(words, stdout=sys.stderr.fileno(), stderr=subprocess.PIPE, text=True, check=False,
+        process = subprocess.run(words, stdout=sys.stderr.fileno(), stderr=subprocess.PIPE, text=True, check=False,
                               stdin=subprocess.DEVNULL, errors="replace")  # fmt: skip
     except (OSError, ValueError) as error:
         raise WellfedError(str(error)) from error
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
+    if process.returncode:
+        lines = [line for line in process.stderr.splitlines() if line.strip()]
         errors = [line for line in lines if line.lower().startswith("error")]
         raise WellfedError(
-            (errors or lines or [sentence("demo.exit", "exit {returncode}", returncode=done.returncode)])[-1][:300]
+            (errors or lines or [sentence("demo.exit", "exit {returncode}", returncode=process.returncode)])[-1][:300]
         )
 
 

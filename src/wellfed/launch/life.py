@@ -13,7 +13,7 @@ from wellfed.message import Message, message
 
 
 class Phase(StrEnum):
-    """Where an engine's life stands."""
+    """Phases of an engine's life, in their order."""
 
     STARTING = "starting"
     LOADING = "loading"

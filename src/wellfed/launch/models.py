@@ -116,31 +116,31 @@ def _modelscope_files(repository: str) -> list[tuple[str, int, str]]:
             "pip install 'wellfed[modelscope]'",
         ) from error
     try:
-        found = HubApi().get_model_files(repository, recursive=True)
-        return [(item["Path"], int(item.get("Size") or 0), "") for item in found if item.get("Type") != "tree"]
+        listing = HubApi().get_model_files(repository, recursive=True)
+        return [(item["Path"], int(item.get("Size") or 0), "") for item in listing if item.get("Type") != "tree"]
     except Exception as error:  # bare exceptions of many kinds
         raise explained(repository, error, "modelscope") from error
 
 
 def _projector(repository: str, files: Sequence[tuple[str, int]]) -> tuple[str, int]:
-    found = choose_projector([name for name, _ in files])
-    if found is None:
+    projector = choose_projector([name for name, _ in files])
+    if projector is None:
         raise BadInput(
             sentence("launch.models.projector", "{repository} has no tower for pictures", repository=repository),
             sentence("launch.models.projector.hint", "--repo names one with a file mmproj-*.gguf"),
         )
-    return next((name, size) for name, size in files if name == found)
+    return next((name, size) for name, size in files if name == projector)
 
 
 def choose_projector(names: Sequence[str]) -> str | None:
     """Of a folder's or repository's files the tower for pictures (mmproj), in 16 bits where there is one."""
-    found = [name for name in names if name.lower().endswith(".gguf") and "mmproj" in Path(name).name.lower()]
+    projectors = [name for name in names if name.lower().endswith(".gguf") and "mmproj" in Path(name).name.lower()]
 
     def rank(name: str) -> tuple[int, str]:
         base, kinds = Path(name).name.lower().replace("bf16", "b16"), ("f16", "b16", "f32", "q8_0")
         return next((place for place, kind in enumerate(kinds) if kind in base), len(kinds)), name
 
-    return min(found, key=rank, default=None)
+    return min(projectors, key=rank, default=None)
 
 
 def projector_beside(model_file: Path) -> Path | None:
@@ -155,10 +155,10 @@ def projector_beside(model_file: Path) -> Path | None:
 def choose_gguf(files: Sequence[tuple[str, int]], quantisation: str) -> list[tuple[str, int]]:
     """The file of a quantisation, or all parts of one that is split."""
     spelling = quantisation.lower().replace("-", "_")
-    named = [(name, size) for name, size in files if name.endswith(".gguf") and "mmproj" not in name.lower()]
+    gguf_files = [(name, size) for name, size in files if name.endswith(".gguf") and "mmproj" not in name.lower()]
     return sorted(
         (name, size)
-        for name, size in named
+        for name, size in gguf_files
         if f"{spelling}." in (text := name.lower().replace("-", "_")) or f"{spelling}_00" in text
     )
 
@@ -190,7 +190,7 @@ def fetch(download: Download, folder: Path | None = None) -> Path:
     try:
         target.mkdir(parents=True, exist_ok=True)
         ensure_disk_has_room(download, target, here_bytes(download))
-        paths = [_one(download, name) for name, _ in download.files]
+        paths = [_download_file(download, name) for name, _ in download.files]
     except Exception as error:  # as above
         raise explained(download.repository, error, download.hub) from error
     return paths[0]
@@ -221,7 +221,7 @@ def _at_hand(download: Download, name: str) -> Path | None:
     return Path(cached) if isinstance(cached, str) else None
 
 
-def _one(download: Download, name: str) -> Path:
+def _download_file(download: Download, name: str) -> Path:
     if download.hub == "modelscope":
         return _from_modelscope(download.repository, name)
     cached = _at_hand(download, name)

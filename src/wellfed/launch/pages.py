@@ -109,8 +109,8 @@ def _half_added(adding: Mapping[str, tuple[int, int]]) -> dict[str, int]:
 
 def _remember(note: Path, added: Mapping[str, int], adding: Mapping[str, tuple[int, int]] | None = None) -> None:
     """On disk before anything is reserved. Raises BadInput where it cannot be written."""
-    who = {"pid": os.getpid(), "started": psutil.Process().create_time()}
-    text = json.dumps({**who, "added": added, "adding": adding or {}})
+    owner = {"pid": os.getpid(), "started": psutil.Process().create_time()}
+    text = json.dumps({**owner, "added": added, "adding": adding or {}})
     try:
         draft = note.with_suffix(".tmp")
         draft.write_text(text)

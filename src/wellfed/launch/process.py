@@ -152,12 +152,12 @@ def ensure_port_is_free(endpoint: Endpoint) -> None:
                 "launch.process.choose-another-port",
                 "choose another with --port, or stop what listens there (`wellfed ps`)",
             )
-            where = sentence("launch.process.port", "{host} port {port}", host=endpoint.host, port=endpoint.port)
+            address = sentence("launch.process.port", "{host} port {port}", host=endpoint.host, port=endpoint.port)
             raise EngineFailed(
                 sentence(
                     "launch.process.cannot-listen",
                     "cannot listen on {where}: {strerror}",
-                    where=where,
+                    where=address,
                     strerror=error.strerror,
                 ),
                 hint,

@@ -188,12 +188,12 @@ def _help(program: Program, engine: Engine) -> str:
 
     for help_flags in _HELP.get(engine, (("--help",),)):
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 [*program.words, *help_flags], capture_output=True, text=True, timeout=_HELP_TIMEOUT_S, check=False
             )
         except (OSError, subprocess.TimeoutExpired):
             continue
-        text = done.stdout + done.stderr
+        text = process.stdout + process.stderr
         if "--" in text and (engine not in _HELP or "--max-model-len" in text):
             return text
     return ""

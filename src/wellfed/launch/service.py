@@ -178,8 +178,8 @@ def end(
     with suppress(WellfedError):  # on a full disk it is stopped all the same: the process itself tells
         running = state.advance(running, Phase.STOPPING)
     shared_files = (*running.shared, *meeting_points(Path(running.log)))
-    there = running.process() is not None or bool(running.left_behind())
-    gone = not there or running.pid is None or stop(running.pid, grace_s, shared_files, progress, killed_s)
+    is_running = running.process() is not None or bool(running.left_behind())
+    gone = not is_running or running.pid is None or stop(running.pid, grace_s, shared_files, progress, killed_s)
     if gone:
         remove(shared_files)
         state.forget(running)
@@ -233,47 +233,44 @@ def supervise(
     However this is left, no engine stays behind.
     """
     turn, current, since = 0, service, time.monotonic()
-    failed: EngineFailed | None = None
+    failure: EngineFailed | None = None
     try:
         while True:
-            while current.engine.ended() is None:
-                time.sleep(0.2)
-            failure = failed or current.engine.failure()
-            stopped = failed is None and state.is_stopping(current.running)
-            end(current.running)
-            if stopped:
+            failure = failure or _failure_at_end(current)
+            if failure is None:
                 say(sentence("launch.service.stopped", "{running} was stopped", running=current.running.name))
                 return None
             if not restart:
                 return failure
             turn = 0 if time.monotonic() - since > _STABLE_S else turn
-            wait = _BACKOFF_S[min(turn, len(_BACKOFF_S) - 1)]
-            say(
-                sentence(
-                    "launch.service.starting-again-s",
-                    "{message}; starting again in {wait} s",
-                    message=failure.message,
-                    wait=wait,
-                )
-            )
-            time.sleep(wait)
+            _back_off(failure, turn, say)
             turn, since = turn + 1, time.monotonic()
-            failed = None
             try:
-                current = serve(spec, service.running.model, timeout_s)
+                current, failure = serve(spec, service.running.model, timeout_s), None
             except Superseded as error:
                 say(error.message)
                 return None
             except EngineFailed as error:
-                failed = error
+                failure = error
             else:
-                say(
-                    sentence(
-                        "launch.service.ready-again-after",
-                        "ready again after {load:.1f} s, pid {pid}",
-                        load=current.load_s,
-                        pid=current.engine.pid,
-                    )
-                )
+                text = "ready again after {load:.1f} s, pid {pid}"
+                say(sentence("launch.service.ready-again-after", text, load=current.load_s, pid=current.engine.pid))
     finally:
         end(current.running)
+
+
+def _failure_at_end(service: Service) -> EngineFailed | None:
+    """Wait for the engine's end, and clear up after it: why it died; None where it was stopped."""
+    while service.engine.ended() is None:
+        time.sleep(0.2)
+    failure, stopped = service.engine.failure(), state.is_stopping(service.running)
+    end(service.running)
+    return None if stopped else failure
+
+
+def _back_off(failure: EngineFailed, turn: int, say: Callable[[str], None]) -> None:
+    """Tell why it starts again, and wait longer each time."""
+    wait = _BACKOFF_S[min(turn, len(_BACKOFF_S) - 1)]
+    text = "{message}; starting again in {wait} s"
+    say(sentence("launch.service.starting-again-s", text, message=failure.message, wait=wait))
+    time.sleep(wait)

@@ -246,8 +246,8 @@ def key_of(running: Running) -> str | None:
         return None
     try:
         about = path.lstat()
-        mine = modes.S_ISREG(about.st_mode) and about.st_uid == os.geteuid()
-        return plain_file.read_text(path, _MOST_KEY_BYTES).strip() or None if mine else None
+        is_own = modes.S_ISREG(about.st_mode) and about.st_uid == os.geteuid()
+        return plain_file.read_text(path, _MOST_KEY_BYTES).strip() or None if is_own else None
     except (OSError, WellfedError):
         return None
 

@@ -44,7 +44,7 @@ class Diagnosed(Result):
         ]
 
     def summary(self) -> str:
-        """How many of each verdict."""
+        """How many findings have each verdict."""
         from wellfed.checks.outputs.summary import counts
 
         numbers = ", ".join(f"{count} {name}" for name, count in counts(self.checked.findings).items() if count)

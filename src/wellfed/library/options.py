@@ -33,12 +33,12 @@ def member(kind: type[E_], value: str, option: str) -> E_:
     return kind(one_of(str(value), [str(member) for member in kind], option))
 
 
-def one_of(value: str, there: Sequence[str], option: str) -> str:
-    """The value where it is one of `there`. Raises Misuse with what there is, the nearest first."""
-    if value in there:
+def one_of(value: str, values: Sequence[str], option: str) -> str:
+    """The value where it is one of `values`. Raises Misuse with what there is, the nearest first."""
+    if value in values:
         return value
-    near = nearest(value, there)
-    ordered = (*near, *(name for name in there if name not in near))
+    near = nearest(value, values)
+    ordered = (*near, *(name for name in values if name not in near))
     why = message("option.unknown", "{option} is {value}, which there is not", option=option, value=repr(value))
     raise Misuse(why, message("option.unknown.hint", "one of: {names}", names=Listing(ordered)))
 
@@ -94,7 +94,7 @@ def _parted(value: Engine | str | tuple[Engine, Version | None], parted: Callabl
 
 
 def objective(value: Objective | str) -> Objective:
-    """What to rank by."""
+    """The figure that plans are ranked by. Raises Misuse for another."""
     return member(Objective, value, "for")
 
 

@@ -76,7 +76,7 @@ class Started(Result):
         return [plan_row(self.prepared.plan)]
 
     def summary(self) -> str:
-        """Whether it runs, and how."""
+        """The model, where it is served or that it is not started, and its plan in a line."""
         where = sentence("running.started", "not started") if self.url is None else self.url
         return f"{self.prepared.plan.model.name}: {where}; {plan_line(self.prepared.plan)}"
 

@@ -42,7 +42,7 @@ class Look(Result):
                 "decode_tok_s_cost": finding.cost.decode_tok_s if finding.cost else None,
                 "why": finding.why,
             }
-            for finding in watching.told(self.diagnosis)
+            for finding in watching.priced_findings(self.diagnosis)
         ]
 
     def summary(self) -> str:

@@ -52,7 +52,7 @@ class Catalogue:
 def _index(data: bytes) -> tuple[dict[bytes, int], tuple[int, ...]]:
     """Every key's number; lengths and offsets of the translations. ValueError where this is no catalogue."""
     try:
-        order = next(each for each in _BYTE_ORDERS if struct.unpack_from(f"{each}I", data)[0] == _MAGIC)
+        order = next(order for order in _BYTE_ORDERS if struct.unpack_from(f"{order}I", data)[0] == _MAGIC)
         _, count, originals, translations = struct.unpack_from(f"{order}4I", data, 4)
         keys = struct.unpack_from(f"{order}{2 * count}I", data, originals)
         texts = struct.unpack_from(f"{order}{2 * count}I", data, translations)

@@ -26,7 +26,7 @@ class GlossaryEntry:
         return self.names.get(language, self.names["en"])
 
     def text(self, language: str) -> str:
-        """What it means."""
+        """What the term means, in a language."""
         return self.texts.get(language, self.texts["en"])
 
 
@@ -48,10 +48,10 @@ def entries() -> tuple[GlossaryEntry, ...]:
 def look_up(term: str) -> GlossaryEntry:
     """The entry of a term in any spelling or language. Raises UnknownName with near ones."""
     spellings = {_key(name): entry for entry in reversed(entries()) for name in _names(entry)}
-    found = spellings.get(_key(term))
-    if found is None:
+    term_entry = spellings.get(_key(term))
+    if term_entry is None:
         raise UnknownName("term", term, nearest(_key(term), spellings))
-    return found
+    return term_entry
 
 
 def _names(entry: GlossaryEntry) -> tuple[str, ...]:

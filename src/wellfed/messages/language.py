@@ -15,7 +15,7 @@ _ENGLISH = ("en", "c", "posix")
 @cache
 def languages() -> tuple[str, ...]:
     """English, and those with a catalogue. zh_TW and zh_HK read zh until they have one of their own."""
-    folders = sorted(each.name for each in LOCALE.iterdir() if each.is_dir()) if LOCALE.is_dir() else []
+    folders = sorted(folder.name for folder in LOCALE.iterdir() if folder.is_dir()) if LOCALE.is_dir() else []
     return ("en", *folders)
 
 
@@ -30,7 +30,10 @@ def chosen(text: str) -> str | None:
 @cache
 def language() -> str:
     """The language now: WELLFED_LANG, then LC_ALL, LC_MESSAGES, LANG."""
-    return next((found for name in _VARIABLES if (found := chosen(os.environ.get(name, ""))) is not None), "en")
+    return next(
+        (chosen_language for name in _VARIABLES if (chosen_language := chosen(os.environ.get(name, ""))) is not None),
+        "en",
+    )
 
 
 _VARIABLES = ("WELLFED_LANG", "LC_ALL", "LC_MESSAGES", "LANG")

@@ -206,7 +206,7 @@ def _names() -> Mapping[str, Message]:
         message("term.embedding", "embedding"),
         message("term.reranker", "reranker"),
     )
-    return {each.template: each for each in names}
+    return {name.template: name for name in names}
 
 
 @cache
@@ -222,7 +222,7 @@ def _values() -> Mapping[str, Message]:
         message("value.all", "all"),
         message("value.completed", "completed"),
     )
-    return {each.template: each for each in states}
+    return {state.template: state for state in states}
 
 
 def value_words(value: str) -> str:
@@ -239,7 +239,7 @@ def _verdicts() -> Mapping[str, Message]:
         message("verdict.skip", "skip"),
         message("verdict.unknown", "unknown"),
     )
-    return {each.id.removeprefix("verdict."): each for each in verdicts}
+    return {verdict.id.removeprefix("verdict."): verdict for verdict in verdicts}
 
 
 def verdict_words(verdict: str) -> str:

@@ -15,34 +15,34 @@ from wellfed.messages.language import language
 from wellfed.messages.spacing import filled
 
 
-def words(said: Message | str, chosen: str | None = None) -> str:
+def words(text: Message | str, chosen: str | None = None) -> str:
     """The text in `chosen`, by default the language of whoever runs this; plain texts stay as they are."""
-    if isinstance(said, Sentence):
-        said = said.said
-    elif isinstance(said, str):
-        return said
+    if isinstance(text, Sentence):
+        text = text.message
+    elif isinstance(text, str):
+        return text
     target = chosen or language()
     if target == "en":
-        return str(said)
-    return filled(template_of(said, target), values(said, lambda inner: words(inner, target)))
+        return str(text)
+    return filled(template_of(text, target), values(text, lambda inner: words(inner, target)))
 
 
 _SEPARATORS = (message("joined.semicolon", "; "), message("joined.comma", ", "), message("joined.colon", ": "))
 
 
-def template_of(said: Message, target: str) -> str:
+def template_of(sentence: Message, target: str) -> str:
     """The template of a message in a language, the English one where its catalogue has none."""
-    if said.id == JOINED:
+    if sentence.id == JOINED:
         marks = ((mark.template, template_of(mark, target)) for mark in _SEPARATORS)
-        return reduce(lambda text, mark: text.replace(*mark), marks, said.template)
-    if said.id == LISTED:
-        return said.template.replace(COMMA.template, template_of(COMMA, target))
+        return reduce(lambda text, mark: text.replace(*mark), marks, sentence.template)
+    if sentence.id == LISTED:
+        return sentence.template.replace(COMMA.template, template_of(COMMA, target))
     entries = catalogue(spoken.LOCALE, target)
-    if said.plural is None:
-        return (entries and entries.template(said.id, said.template)) or said.template
-    count = said.count or 0
-    english = said.template if count == 1 else said.plural
-    return (entries and entries.plural(said.id, said.template, said.plural, count)) or english
+    if sentence.plural is None:
+        return (entries and entries.template(sentence.id, sentence.template)) or sentence.template
+    count = sentence.count or 0
+    english = sentence.template if count == 1 else sentence.plural
+    return (entries and entries.plural(sentence.id, sentence.template, sentence.plural, count)) or english
 
 
 def phrase(id: str, template: str, **params: Parameter) -> str:

@@ -103,7 +103,7 @@ def _recognised(
     layers = [_roles(table, index) for index in range(count)]
     names = {tensor.name: tensor.shape for tensor in table}
     embedding = next((shape for name, shape in names.items() if place(name, count, shape).part is Part.EMBEDDING), None)
-    hidden = embedding[-1] if embedding else reader.whole("hidden_size")
+    hidden = embedding[-1] if embedding else reader.integer("hidden_size")
     tied = not any(place(name, count, shape).part is Part.OUTPUT for name, shape in names.items())
     lookups = [
         Tensor("lookup", Part.LOOKUP, shape[0], shape[-1])
@@ -121,10 +121,10 @@ def _roles(table: Iterable[SafetensorsTensor], index: int) -> LayerTensors:
         match = _LAYER.search(tensor.name)
         if match is None or int(match[1]) != index:
             continue
-        where = place(tensor.name, index + 1, tensor.shape)
-        if where.layer != index:
+        tensor_place = place(tensor.name, index + 1, tensor.shape)
+        if tensor_place.layer != index:
             continue
-        role = role_of(where.inner)
+        role = role_of(tensor_place.inner)
         if role.endswith("_exps"):
             experts[role] = experts.get(role, 0) + 1
         shapes[role] = tensor.shape
@@ -140,10 +140,10 @@ def sums(model: Model, table: Iterable[SafetensorsTensor]) -> tuple[Weights, int
     adding = tally(layers)
     counted = total = 0
     for tensor, stored_bytes, elements in _alike(table):
-        where = place(tensor.name, layers // 2 if doubled else layers, tensor.shape)
-        kind = kind_of(module_of(tensor.name), tensor.dtype, where.layer, model.native_recipe)
-        layer = _doubled(where.layer, where.inner) if doubled else where.layer
-        part = where.part
+        tensor_place = place(tensor.name, layers // 2 if doubled else layers, tensor.shape)
+        kind = kind_of(module_of(tensor.name), tensor.dtype, tensor_place.layer, model.native_recipe)
+        layer = _doubled(tensor_place.layer, tensor_place.inner) if doubled else tensor_place.layer
+        part = tensor_place.part
         if part is Part.NORM and layer is not None and is_companion(tensor.name):
             part = Part.ATTENTION
         adding.add(part, layer, kind, stored_bytes)

@@ -52,20 +52,22 @@ _SHARED_COUNTED = {"ernie4_5_moe": "moe_num_shared_experts", "hunyuan_v1_moe": "
 
 def architecture_of(header: GgufHeader) -> str:
     """What the header calls its architecture. Raises BadInput where it does not."""
-    named = header.metadata.get("general.architecture")
-    if not isinstance(named, str) or not named:
+    architecture = header.metadata.get("general.architecture")
+    if not isinstance(architecture, str) or not architecture:
         raise BadInput(
             sentence("gguf-config.gguf-header-names", "the GGUF header names no architecture"),
             sentence("gguf-config.language-model", "is it a language model?"),
         )
-    if named in _NOT_LANGUAGE_MODELS:
+    if architecture in _NOT_LANGUAGE_MODELS:
         raise Unsupported(
             sentence(
-                "gguf-config.gguf-architecture", "a GGUF of the architecture {named!r}: no language model", named=named
+                "gguf-config.gguf-architecture",
+                "a GGUF of the architecture {named!r}: no language model",
+                named=architecture,
             ),
             sentence("gguf-config.name-model-own", "name the model's own file"),
         )
-    return named
+    return architecture
 
 
 _NOT_LANGUAGE_MODELS = frozenset(
@@ -75,41 +77,43 @@ _NOT_LANGUAGE_MODELS = frozenset(
 
 def config_of(header: GgufHeader) -> dict[str, object]:
     """The header's values. Raises Unsupported for an architecture without a builder."""
-    named = architecture_of(header)
-    if named not in _ARCHITECTURES:
-        near = nearest(named, _ARCHITECTURES)
+    architecture = architecture_of(header)
+    if architecture not in _ARCHITECTURES:
+        near = nearest(architecture, _ARCHITECTURES)
         raise Unsupported(
             sentence(
-                "gguf-config.no-description-gguf", "no description of the GGUF architecture {named!r}", named=named[:60]
+                "gguf-config.no-description-gguf",
+                "no description of the GGUF architecture {named!r}",
+                named=architecture[:60],
             ),
             sentence("gguf-config.nearest-known", "nearest known: {near}", near=listed(near)),
         )
-    kind = _ARCHITECTURES[named]
-    found = _translated(header.metadata, named)
+    kind = _ARCHITECTURES[architecture]
+    config = _translated(header.metadata, architecture)
     tensors = {tensor.name: tensor.shape for tensor in header.tensors}
     if "token_embd.weight" in tensors:
-        found["vocab_size"] = tensors["token_embd.weight"][0]
-    found["tie_word_embeddings"] = "output.weight" not in tensors
-    found["model_type"] = kind
-    _by_kind(found, kind, header.metadata, named, tensors)
-    return found
+        config["vocab_size"] = tensors["token_embd.weight"][0]
+    config["tie_word_embeddings"] = "output.weight" not in tensors
+    config["model_type"] = kind
+    _by_kind(config, kind, header.metadata, architecture, tensors)
+    return config
 
 
-def _translated(metadata: Mapping[str, Value], named: str) -> dict[str, object]:
-    found: dict[str, object] = {}
+def _translated(metadata: Mapping[str, Value], architecture: str) -> dict[str, object]:
+    config: dict[str, object] = {}
     for key, ours in _KEYS.items():
-        value = metadata.get(f"{named}.{ours}")
+        value = metadata.get(f"{architecture}.{ours}")
         if value is not None and value != ():
-            found[key] = _uniform(value, ours) if isinstance(value, tuple) else value
-    return found
+            config[key] = _uniform(value, ours) if isinstance(value, tuple) else value
+    return config
 
 
 def loose_values(header: GgufHeader) -> dict[str, object]:
     """The header's values for an architecture that is read from its tensors: lists stay lists, one a layer."""
-    named, metadata = architecture_of(header), header.metadata
-    values: dict[str, object] = {"model_type": named}
+    architecture, metadata = architecture_of(header), header.metadata
+    values: dict[str, object] = {"model_type": architecture}
     for key, ours in (_KEYS | _LOOSE).items():
-        value = metadata.get(f"{named}.{ours}")
+        value = metadata.get(f"{architecture}.{ours}")
         if value is not None and value != ():
             values[key] = list(value) if isinstance(value, tuple) else value
     heads, inner = values.get("linear_num_value_heads"), values.get("inner_size")
@@ -149,78 +153,80 @@ def _uniform(values: tuple[int | float | bool | str, ...], key: str) -> int | fl
 
 
 def _by_kind(
-    found: dict[str, object], kind: str, metadata: Mapping[str, Value], named: str, tensors: Collection[str]
+    config: dict[str, object], kind: str, metadata: Mapping[str, Value], architecture: str, tensors: Collection[str]
 ) -> None:
     """What an architecture's converter stores in its own way."""
-    if kind == "llama" and found.get("num_experts"):
-        found["model_type"] = "mixtral"
+    if kind == "llama" and config.get("num_experts"):
+        config["model_type"] = "mixtral"
     if kind in {"llama", "mistral3"}:
-        found.pop("sliding_window", None)  # llama.cpp gives these models full attention
+        config.pop("sliding_window", None)  # llama.cpp gives these models full attention
     if kind in _LATENT:
-        _latent(found, metadata, named)
+        _latent(config, metadata, architecture)
     if kind in _DELTA:
-        _delta(found, metadata, named)
+        _delta(config, metadata, architecture)
     if kind == "deepseek_v4":
-        found["compress_ratios"] = metadata.get(f"{named}.attention.compress_ratios")
-    if kind in _MTP_COUNTED and isinstance(found.get("num_nextn_predict_layers"), int):
-        found["num_hidden_layers"] = _less(found.get("num_hidden_layers"), found["num_nextn_predict_layers"])
+        config["compress_ratios"] = metadata.get(f"{architecture}.attention.compress_ratios")
+    if kind in _MTP_COUNTED and isinstance(config.get("num_nextn_predict_layers"), int):
+        config["num_hidden_layers"] = _less(config.get("num_hidden_layers"), config["num_nextn_predict_layers"])
     if kind == "gptj":
-        found.update(n_embd=found.get("hidden_size"), n_positions=found.get("max_position_embeddings"))
+        config.update(n_embd=config.get("hidden_size"), n_positions=config.get("max_position_embeddings"))
     if kind == "qwen3_5" or kind == "qwen3_next":
-        found.setdefault("full_attention_interval", 4)
+        config.setdefault("full_attention_interval", 4)
     if kind in _SHARED_COUNTED:
-        found[_SHARED_COUNTED[kind]] = found.get("n_shared_experts", 0)
-    _experts(found, kind, metadata, named)
-    found["attention_bias"] = any(name.endswith(("attn_q.bias", "attn_qkv.bias")) for name in tensors)
-    found["use_qk_norm"] = any(name.endswith("attn_q_norm.weight") for name in tensors)
+        config[_SHARED_COUNTED[kind]] = config.get("n_shared_experts", 0)
+    _experts(config, kind, metadata, architecture)
+    config["attention_bias"] = any(name.endswith(("attn_q.bias", "attn_qkv.bias")) for name in tensors)
+    config["use_qk_norm"] = any(name.endswith("attn_q_norm.weight") for name in tensors)
     if any(name.endswith("exp_probs_b.bias") for name in tensors):
-        found["topk_method"] = "noaux_tc"
+        config["topk_method"] = "noaux_tc"
 
 
-def _latent(found: dict[str, object], metadata: Mapping[str, Value], named: str) -> None:
+def _latent(config: dict[str, object], metadata: Mapping[str, Value], architecture: str) -> None:
     """Key width is nope + rope; files made for MLA store the latent's widths and the heads' beside them."""
-    key = metadata.get(f"{named}.attention.key_length_mla", metadata.get(f"{named}.attention.key_length"))
-    value = metadata.get(f"{named}.attention.value_length_mla", metadata.get(f"{named}.attention.value_length"))
-    rope = metadata.get(f"{named}.rope.dimension_count")
-    found.update(qk_rope_head_dim=rope, v_head_dim=value, qk_nope_head_dim=_less(key, rope))
-    found.pop("head_dim", None)
-    if not found.get("q_lora_rank"):
-        found.pop("q_lora_rank", None)
+    key = metadata.get(f"{architecture}.attention.key_length_mla", metadata.get(f"{architecture}.attention.key_length"))
+    value = metadata.get(
+        f"{architecture}.attention.value_length_mla", metadata.get(f"{architecture}.attention.value_length")
+    )
+    rope = metadata.get(f"{architecture}.rope.dimension_count")
+    config.update(qk_rope_head_dim=rope, v_head_dim=value, qk_nope_head_dim=_less(key, rope))
+    config.pop("head_dim", None)
+    if not config.get("q_lora_rank"):
+        config.pop("q_lora_rank", None)
 
 
-def _delta(found: dict[str, object], metadata: Mapping[str, Value], named: str) -> None:
+def _delta(config: dict[str, object], metadata: Mapping[str, Value], architecture: str) -> None:
     """State size is the key width; inner size over heads is the value width."""
-    heads, inner = metadata.get(f"{named}.ssm.time_step_rank"), metadata.get(f"{named}.ssm.inner_size")
+    heads, inner = metadata.get(f"{architecture}.ssm.time_step_rank"), metadata.get(f"{architecture}.ssm.inner_size")
     if not isinstance(heads, int) or not isinstance(inner, int) or heads < 1:
         raise BadInput(
             sentence("gguf-config.gguf-header-ssm", "the GGUF header has no ssm.time_step_rank and ssm.inner_size")
         )
-    found.update(
+    config.update(
         linear_num_value_heads=heads,
         linear_value_head_dim=inner // heads,
-        linear_num_key_heads=metadata.get(f"{named}.ssm.group_count"),
-        linear_key_head_dim=metadata.get(f"{named}.ssm.state_size"),
+        linear_num_key_heads=metadata.get(f"{architecture}.ssm.group_count"),
+        linear_key_head_dim=metadata.get(f"{architecture}.ssm.state_size"),
     )
 
 
-def _experts(found: dict[str, object], kind: str, metadata: Mapping[str, Value], named: str) -> None:
+def _experts(config: dict[str, object], kind: str, metadata: Mapping[str, Value], architecture: str) -> None:
     """Models whose experts config.json sizes by other keys."""
-    width = found.get("moe_intermediate_size")
+    width = config.get("moe_intermediate_size")
     if kind == "llama4":
-        found["intermediate_size_mlp"] = found.get("intermediate_size")
-        found["intermediate_size"] = width
+        config["intermediate_size_mlp"] = config.get("intermediate_size")
+        config["intermediate_size"] = width
     if kind in {"gpt_oss", "minimax_m2"} and width is not None:
-        found["intermediate_size"] = width
+        config["intermediate_size"] = width
     if kind == "minimax_m2":
-        found["qk_norm_type"] = "per_layer"
+        config["qk_norm_type"] = "per_layer"
     if kind == "ernie4_5_moe":
-        found["moe_layer_start_index"] = found.get("first_k_dense_replace", 0)
+        config["moe_layer_start_index"] = config.get("first_k_dense_replace", 0)
     if kind == "hunyuan_v1_moe":
-        found["moe_topk"] = found.get("num_experts_per_tok")
+        config["moe_topk"] = config.get("num_experts_per_tok")
     if kind == "ernie4_5_moe":
-        found["moe_k"] = found.get("num_experts_per_tok")
+        config["moe_k"] = config.get("num_experts_per_tok")
     if kind == "gpt_oss":
-        found.setdefault("sliding_window", metadata.get(f"{named}.attention.sliding_window"))
+        config.setdefault("sliding_window", metadata.get(f"{architecture}.attention.sliding_window"))
 
 
 def _less(total: object, part: object) -> int:

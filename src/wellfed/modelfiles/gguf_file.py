@@ -52,14 +52,14 @@ class GgufFile:
 def read_gguf(path: str | Path) -> GgufFile:
     """The model in the GGUF at `path` (of a split file, any part). Raises BadInput or Unsupported."""
     paths = shards(Path(path))
-    headers = [read_header(one) for one in paths]
+    headers = [read_header(path) for path in paths]
     first = headers[0]
     tensors = tuple(tensor for header in headers for tensor in header.tensors)
     _check_split(first, len(headers), len(tensors), paths[0].name)
-    whole = GgufHeader(first.metadata, first.lengths, tensors)
-    named = first.metadata.get("general.name")
-    name = named if isinstance(named, str) and named else paths[0].stem
-    model = _model(whole, paths[0].stem, name)
+    joined_header = GgufHeader(first.metadata, first.lengths, tensors)
+    general_name = first.metadata.get("general.name")
+    name = general_name if isinstance(general_name, str) and general_name else paths[0].stem
+    model = _model(joined_header, paths[0].stem, name)
     return GgufFile(model, _weights(model, tensors, first.metadata), first.metadata, tensors, paths)
 
 
@@ -103,12 +103,12 @@ def _by_tensors(
     ]
     try:
         shape = shape_of(layers, reader, embedding[-1], "output.weight" not in shapes, lookups)
-        found = from_layers(values, reader, shape, identity, name)
+        model = from_layers(values, reader, shape, identity, name)
     except (BadInput, Unsupported) as error:
         if refusal is None:
             raise
         raise Unsupported(f"{refusal.message}; {error.message}", error.hint or refusal.hint) from error
-    return replace(found, counted_parameters=counted)
+    return replace(model, counted_parameters=counted)
 
 
 _LOOKUPS = frozenset({"per_layer_token_embd", "position_embd", "token_types"})
@@ -127,17 +127,20 @@ def _layer_tensors(tensors: tuple[GgufTensor, ...], index: int) -> LayerTensors:
 
 def _counts(header: GgufHeader) -> tuple[int, int]:
     """Parameters of the language model, and of everything in the file."""
-    named = architecture_of(header)
-    blocks, ahead = header.metadata.get(f"{named}.block_count"), header.metadata.get(f"{named}.nextn_predict_layers", 0)
+    architecture = architecture_of(header)
+    blocks, ahead = (
+        header.metadata.get(f"{architecture}.block_count"),
+        header.metadata.get(f"{architecture}.nextn_predict_layers", 0),
+    )
     layers = blocks - ahead if isinstance(blocks, int) and isinstance(ahead, int) else 1 << 30
-    own = total = 0
+    counted = total = 0
     for tensor in header.tensors:
         elements = prod(tensor.shape)
         block = _BLOCK.match(tensor.name)
         beside = block is not None and (int(block[1]) >= layers or block[2].startswith("nextn"))
         total += elements
-        own += 0 if beside else elements
-    return own, total
+        counted += 0 if beside else elements
+    return counted, total
 
 
 def shards(path: Path) -> tuple[Path, ...]:

@@ -117,7 +117,7 @@ class _Reader:
         return GgufHeader(metadata, lengths, table)
 
     def walked(self) -> int:
-        """Where the header ends."""
+        """Read all tables; the offset at which the header ends."""
         self.tables()
         return self.at
 
@@ -186,9 +186,9 @@ class _Reader:
             )
         return tensors, pairs
 
-    def broken(self, what: str) -> BadInput:
+    def broken(self, problem: str) -> BadInput:
         return BadInput(
-            f"{self.name}: {what}",
+            f"{self.name}: {problem}",
             sentence("gguf-header.file-damaged", "the file is damaged or incomplete: download it again"),
         )
 
@@ -267,7 +267,7 @@ class _Reader:
             self.skip_strings(count)
             return (), count
         values = [self.value(kind, depth + 1)[0] for _ in range(count)]
-        return tuple(one for one in values if not isinstance(one, tuple)), count
+        return tuple(item for item in values if not isinstance(item, tuple)), count
 
     def skip_strings(self, count: int) -> None:
         """Past `count` strings: vocabularies have hundreds of thousands, so this loop is kept tight."""

@@ -18,8 +18,8 @@ def read_config(path: str | Path) -> Model:
     file = config_file(path)
     identity = file.parent.name if file.name == "config.json" and file.parent.name else file.stem
     values = config_values(file)
-    named = values.get("_name_or_path")
-    name = named.rpartition("/")[2] if isinstance(named, str) and named else identity
+    path_name = values.get("_name_or_path")
+    name = path_name.rpartition("/")[2] if isinstance(path_name, str) and path_name else identity
     try:
         return from_config(values, identity, name or identity)
     except WellfedError as error:

@@ -71,8 +71,8 @@ def _huggingface(repository: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    where = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    offline = not reachable(where)
+    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    offline = not reachable(endpoint)
     try:
         config = Path(hf_hub_download(repository, "config.json", etag_timeout=10, local_files_only=offline))
         _beside(repository, config, offline)
@@ -86,7 +86,7 @@ def _huggingface(repository: str) -> Path:
             sentence(
                 "modelfiles.hub.cannot-reach-local",
                 "cannot reach {where}, and {repository} is not in the local cache",
-                where=where,
+                where=endpoint,
                 repository=repository,
             ),
             hint,

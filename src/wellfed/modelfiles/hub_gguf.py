@@ -116,8 +116,10 @@ def _lay(client: httpx.Client, repository: str, part: Remote, folder: Path, unti
         if end is not None:
             return
         if wanted >= min(_MOST_HEADER_BYTES, part.bytes):
-            said = message("hub.gguf-header", "{name}: its header does not end within its first bytes", name=part.path)
-            raise BadInput(said, sentence("hub-gguf.file-damaged-gguf", "the file is damaged, or no GGUF file"))
+            problem = message(
+                "hub.gguf-header", "{name}: its header does not end within its first bytes", name=part.path
+            )
+            raise BadInput(problem, sentence("hub-gguf.file-damaged-gguf", "the file is damaged, or no GGUF file"))
         wanted *= 4
 
 

@@ -28,8 +28,10 @@ class LoadedModel:
     origin: str  # gguf | config | folder | catalogue | hub
 
 
-def load_model(text: str, known: Callable[[str], Model], online: bool = True, hub: str = "huggingface") -> LoadedModel:
-    """The model `text` names. `known` finds catalogue names and raises UnknownName for others.
+def load_model(
+    text: str, catalogued: Callable[[str], Model], online: bool = True, hub: str = "huggingface"
+) -> LoadedModel:
+    """The model `text` names. `catalogued` finds catalogue names and raises UnknownName for others.
 
     Order: an existing file or folder; the catalogue; a repository on `hub`, only when `online`.
     """
@@ -37,7 +39,7 @@ def load_model(text: str, known: Callable[[str], Model], online: bool = True, hu
     if path is not None and (is_there(text) or text.lower().endswith((".gguf", ".json"))):
         return _from_path(path)
     try:
-        return LoadedModel(known(text), None, "catalogue")
+        return LoadedModel(catalogued(text), None, "catalogue")
     except UnknownName:
         if not (online and is_repository(text)):
             raise
@@ -67,13 +69,15 @@ def _from_folder(folder: Path) -> LoadedModel:
             ),
             sentence("modelfiles.load.name-model-folder", "name the model's folder or its .gguf file"),
         )
-    whole = [file for file in ggufs if "-of-" not in file.name or "-00001-of-" in file.name]
-    if len(whole) != 1:
+    first_files = [file for file in ggufs if "-of-" not in file.name or "-00001-of-" in file.name]
+    if len(first_files) != 1:
         raise BadInput(
-            sentence("modelfiles.load.gguf-models", "{count} GGUF models in {folder}", count=len(whole), folder=folder),
-            sentence("modelfiles.load.name-one", "name one: {whole}", whole=listed(f.name for f in whole[:3])),
+            sentence(
+                "modelfiles.load.gguf-models", "{count} GGUF models in {folder}", count=len(first_files), folder=folder
+            ),
+            sentence("modelfiles.load.name-one", "name one: {whole}", whole=listed(f.name for f in first_files[:3])),
         )
-    return _from_path(whole[0])
+    return _from_path(first_files[0])
 
 
 _BESIDE = ("mmproj", "imatrix")  # towers and importance matrices that lie beside a model

@@ -88,20 +88,20 @@ def checkpoint_files(folder: Path) -> tuple[Path, ...]:
     """
     files = sorted(folder.glob("*.safetensors"))
     if (folder / "model.safetensors.index.json").is_file():
-        named = [folder / name for name in read_safetensors_index(folder).files]
-        missing = [file.name for file in named if not file.is_file()]
-        if missing and len(missing) < len(named):
+        index_files = [folder / name for name in read_safetensors_index(folder).files]
+        missing = [file.name for file in index_files if not file.is_file()]
+        if missing and len(missing) < len(index_files):
             raise BadInput(
                 sentence(
                     "safetensors-file.files-checkpoint",
                     "{count} of {count2} files of the checkpoint are missing: {missing}",
                     count=len(missing),
-                    count2=len(named),
+                    count2=len(index_files),
                     missing=listed(missing[:3]),
                 ),
                 sentence("safetensors-file.download-all-them", "download all of them"),
             )
-        files = named if not missing else files
+        files = index_files if not missing else files
     elif (folder / "model.safetensors").is_file():
         files = [folder / "model.safetensors"]
     if len(files) > _MOST_FILES:

@@ -263,8 +263,8 @@ class LatentAttention:
         pairs = visible_pairs(queries, context)
         if self.indexer is None:
             return self.heads * pairs
-        own = 0.0 if self.indexer.shared else self.indexer.heads * pairs
-        return own + self.heads * visible_pairs(queries, context, self.indexer.top_k)
+        index_pairs = 0.0 if self.indexer.shared else self.indexer.heads * pairs
+        return index_pairs + self.heads * visible_pairs(queries, context, self.indexer.top_k)
 
     def cache_shards(self, tensor_parallel: int) -> int:
         """One latent serves all heads: every rank holds the whole of it."""

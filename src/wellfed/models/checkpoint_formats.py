@@ -70,7 +70,7 @@ def why_not_loaded(model: Model, engine: str) -> str | None:
     able = loaders(model)
     if engine in able:
         return None
-    held = (
+    formats = (
         sentence("checkpoint-formats.gguf-file", "a GGUF file")
         if model.files == GGUF
         else sentence(
@@ -84,4 +84,4 @@ def why_not_loaded(model: Model, engine: str) -> str | None:
         if able
         else ""
     )
-    return sentence("checkpoint-formats.does-load", "does not load {held}{where}", held=held, where=where)
+    return sentence("checkpoint-formats.does-load", "does not load {held}{where}", held=formats, where=where)

@@ -64,8 +64,8 @@ class CompressedAttention:
 
     def tensors(self, hidden: int) -> tuple[Tensor, ...]:
         """Low-rank q, the shared key-value, grouped low-rank output; the compressor; the indexer."""
-        own = (*self._compressor(hidden), *self._indexer(hidden))
-        return (*projections(self, hidden), *own, *mixers(self.streams, hidden))
+        inner = (*self._compressor(hidden), *self._indexer(hidden))
+        return (*projections(self, hidden), *inner, *mixers(self.streams, hidden))
 
     @property
     def _overlap(self) -> int:
@@ -122,14 +122,14 @@ class CompressedAttention:
 
     def score_pairs(self, queries: int, context: int) -> float:
         """Heads x visible entries; the indexer's heads x compressed entries."""
-        own = self.heads * visible_pairs(queries, context, self.window)
+        local_pairs = self.heads * visible_pairs(queries, context, self.window)
         if not self.ratio:
-            return own
+            return local_pairs
         pairs = visible_pairs(queries, context) / self.ratio
         if self.indexer is None:
-            return own + self.heads * pairs
+            return local_pairs + self.heads * pairs
         chosen = visible_pairs(queries, context, self.indexer.top_k * self.ratio) / self.ratio
-        return own + self.heads * chosen + self.indexer.heads * pairs
+        return local_pairs + self.heads * chosen + self.indexer.heads * pairs
 
     def cache_shards(self, tensor_parallel: int) -> int:
         """One head serves all: every rank holds the whole of it."""

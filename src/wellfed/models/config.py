@@ -7,7 +7,6 @@ config that gives a size its builder does not ask for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -111,9 +110,9 @@ def from_config(config: Mapping[str, object], identity: str, name: str | None = 
     kind, settings = language_model(config, BUILDERS)
     if kind not in BUILDERS:
         raise _unknown(kind)
-    where, family = BUILDERS[kind]
+    builder, family = BUILDERS[kind]
     reader = Config(settings, kind)
-    shape = _builder(where)(reader)
+    shape = _builder(builder)(reader)
     unread = reader.unread()
     if unread:
         raise Unsupported(
@@ -131,11 +130,11 @@ def from_config(config: Mapping[str, object], identity: str, name: str | None = 
     return from_layers(config, reader, shape, identity, name, family)
 
 
-def _builder(where: str) -> Builder:
-    """The builder at `where`, imported when a model of its kind is met: start-up pays for no other."""
-    module, _, name = where.partition(".")
-    found: Builder = getattr(import_module(f"wellfed.models.config_{module}"), name)
-    return found
+def _builder(path: str) -> Builder:
+    """The builder at `path`, imported when a model of its kind is met: start-up pays for no other."""
+    module, _, name = path.partition(".")
+    builder: Builder = getattr(import_module(f"wellfed.models.config_{module}"), name)
+    return builder
 
 
 def from_layers(
@@ -148,7 +147,7 @@ def from_layers(
 ) -> Model:
     """The model of the layers that were found, with what else its config says. Raises as `from_config` does."""
     kind = reader.kind
-    hidden = reader.whole("hidden_size")
+    hidden = reader.integer("hidden_size")
     beside = towers(config, hidden)
     stated = "vision_parameters" in config
     stored = _stored(config, shape)
@@ -159,8 +158,8 @@ def from_layers(
         architecture=kind,
         wrapper=str(config.get("model_type") or ""),
         hidden=hidden,
-        vocabulary=reader.whole("vocab_size"),
-        context_limit=reader.whole("max_position_embeddings", default=2048),
+        vocabulary=reader.integer("vocab_size"),
+        context_limit=reader.integer("max_position_embeddings", default=2048),
         layers=shape.layers,
         tied_embeddings=shape.tied,
         native_quantisation=stored.format,
@@ -203,8 +202,8 @@ def _stored(config: Mapping[str, object], shape: Shape) -> _Stored:
     """By the quantisation settings of the config and the files beside it, where there are any; else by its dtype."""
     places = [config, *(inner for key in _INNER if isinstance(inner := config.get(key), Mapping))]
     if not any(key in place for place in places for key in _TELLS):
-        named = next((place[key] for place in places for key in ("torch_dtype", "dtype") if place.get(key)), "bfloat16")
-        return _Stored(_PLAIN.get(str(named).removeprefix("torch."), "bf16"))
+        dtype = next((place[key] for place in places for key in ("torch_dtype", "dtype") if place.get(key)), "bfloat16")
+        return _Stored(_PLAIN.get(str(dtype).removeprefix("torch."), "bf16"))
     from wellfed.models.native_formats import native_kv, native_recipe
 
     recipe = native_recipe(config)
@@ -230,8 +229,3 @@ def _unknown(kind: str) -> Unsupported:
         ),
         hint + nearest_known,
     )
-
-
-def renamed(model: Model, identity: str, name: str) -> Model:
-    """The same architecture under another name."""
-    return replace(model, id=identity, name=name)

@@ -16,23 +16,23 @@ from wellfed.models.tensor import Part, Tensor
 
 
 def _heads(config: Config, kv_heads: int | None = None, bias: bool = True) -> FullAttention:
-    hidden, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
+    hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
     width = config.divided(hidden, heads, sentence("config-classic.hidden-size-per", "hidden_size per head"))
     return FullAttention(heads, kv_heads or heads, width, bias=bias, output_bias=bias, fused=True)
 
 
 def _wide(config: Config, bias: bool = True) -> DenseFfn:
-    width = config.optional("intermediate_size") or 4 * config.whole("hidden_size")
+    width = config.optional("intermediate_size") or 4 * config.integer("hidden_size")
     return DenseFfn(width, gated=False, bias=bias)
 
 
 def _positions(config: Config, more: int = 0) -> Tensor:
-    rows = config.whole("max_position_embeddings") + more
-    return Tensor("position_embd", Part.LOOKUP, rows, config.whole("hidden_size"))
+    rows = config.integer("max_position_embeddings") + more
+    return Tensor("position_embd", Part.LOOKUP, rows, config.integer("hidden_size"))
 
 
 def _bias_of_last_norm(config: Config) -> Tensor:
-    return Tensor("output_norm_bias", Part.NORM, 1, config.whole("hidden_size"))
+    return Tensor("output_norm_bias", Part.NORM, 1, config.integer("hidden_size"))
 
 
 def gpt2(config: Config) -> Shape:
@@ -55,7 +55,7 @@ def opt(config: Config) -> Shape:
 def bloom(config: Config) -> Shape:
     """BLOOM: ALiBi instead of positions, a norm behind the embedding."""
     layer = Layer(_heads(config), _wide(config), norms=4)
-    first = Tensor("token_embd_norm", Part.NORM, 1, 2 * config.whole("hidden_size"))
+    first = Tensor("token_embd_norm", Part.NORM, 1, 2 * config.integer("hidden_size"))
     return Shape((layer,) * config.layers, _tied(config), extra=(first, _bias_of_last_norm(config)))
 
 
@@ -70,7 +70,7 @@ def falcon(config: Config) -> Shape:
     """Falcon: attention and feed-forward side by side; one key-value head, or with the newer blocks a few."""
     newer = config.flag("new_decoder_architecture")
     kv_heads = (
-        config.whole("num_key_value_heads", default=8) if newer else 1 if config.flag("multi_query", True) else None
+        config.integer("num_key_value_heads", default=8) if newer else 1 if config.flag("multi_query", True) else None
     )
     bias = config.flag("bias")
     layer = Layer(_heads(config, kv_heads, bias), _wide(config, bias), norms=4 if newer else 2)
@@ -79,31 +79,31 @@ def falcon(config: Config) -> Shape:
 
 def qwen(config: Config) -> Shape:
     """The first Qwen: packed q, k, v with biases; `intermediate_size` counts gate and up together."""
-    hidden, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
+    hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
     width = config.divided(hidden, heads, sentence("config-classic.hidden-size-per", "hidden_size per head"))
     attention = FullAttention(heads, heads, width, bias=True, fused=True)
-    wide = config.divided(config.whole("intermediate_size"), 2, sentence("config-classic.gate-up", "gate and up"))
+    wide = config.divided(config.integer("intermediate_size"), 2, sentence("config-classic.gate-up", "gate and up"))
     return Shape((Layer(attention, DenseFfn(wide)),) * config.layers, tied(config))
 
 
 def dbrx(config: Config) -> Shape:
     """DBRX: sixteen experts of which four are picked, keys of its own for both halves."""
-    own, wide = config.inner("attn_config"), config.inner("ffn_config")
-    experts = wide.whole("num_experts")
-    routed = MoeFfn(experts, min(wide.whole("num_experts_per_tok"), experts), wide.whole("intermediate_size"))
-    layer = Layer(_heads(config, own.whole("kv_n_heads"), bias=False), routed)
+    attn_config, wide = config.inner("attn_config"), config.inner("ffn_config")
+    experts = wide.integer("num_experts")
+    routed = MoeFfn(experts, min(wide.integer("num_experts_per_tok"), experts), wide.integer("intermediate_size"))
+    layer = Layer(_heads(config, attn_config.integer("kv_n_heads"), bias=False), routed)
     return Shape((layer,) * config.layers, tied(config))
 
 
 def mamba(config: Config) -> Shape:
     """Mamba and Falcon-Mamba: nothing but Mamba blocks."""
-    hidden = config.whole("hidden_size")
+    hidden = config.integer("hidden_size")
     rank = config.find("time_step_rank")
     mixer = Mamba1(
-        inner=config.optional("intermediate_size") or config.whole("expand", default=2) * hidden,
-        state=config.whole("state_size", "mamba_d_state", default=16),
+        inner=config.optional("intermediate_size") or config.integer("expand", default=2) * hidden,
+        state=config.integer("state_size", "mamba_d_state", default=16),
         rank=config.checked(rank, "time_step_rank") if isinstance(rank, int) else -(-hidden // 16),
-        kernel=config.whole("mamba_d_conv", default=4),
+        kernel=config.integer("mamba_d_conv", default=4),
         conv_bias=config.flag("use_conv_bias", default=True),
         bias=config.flag("use_bias"),
         inner_norms=False,

@@ -33,13 +33,13 @@ def _bidirectional(config: Config, traits: Traits, window: int | None = None) ->
 
 def bert(config: Config) -> Shape:
     """BERT, RoBERTa, XLM-RoBERTa: learned positions, biases everywhere, a pooler."""
-    hidden = config.whole("hidden_size", "dim")
+    hidden = config.integer("hidden_size", "dim")
     layer = Layer(
         _bidirectional(config, _BERT),
-        DenseFfn(config.whole("intermediate_size", "hidden_dim"), gated=False, bias=True),
+        DenseFfn(config.integer("intermediate_size", "hidden_dim"), gated=False, bias=True),
         norms=4,
     )
-    rows = config.whole("max_position_embeddings", default=512) + config.whole("type_vocab_size", default=2)
+    rows = config.integer("max_position_embeddings", default=512) + config.integer("type_vocab_size", default=2)
     outside = (
         Tensor("position_embd", Part.LOOKUP, rows, hidden),
         Tensor("token_embd_norm", Part.NORM, 1, hidden),
@@ -53,36 +53,38 @@ def nomic_bert(config: Config) -> Shape:
     """Nomic's embedders: rotary positions, gated feed-forward; version 2 routes in every second layer."""
     bias = config.flag("qkv_proj_bias") or config.flag("attention_bias")
     traits = Traits("bert", bias=bias, output_bias=bias, fused=True)
-    own = _bidirectional(config, traits)
+    both_ways = _bidirectional(config, traits)
     gated = config.find("num_experts") is None
-    wide = DenseFfn(config.whole("intermediate_size"), gated=gated, bias=config.flag("mlp_fc1_bias"))
-    experts, every = config.optional("num_experts"), config.whole("moe_every_n_layers", default=1)
+    wide = DenseFfn(config.integer("intermediate_size"), gated=gated, bias=config.flag("mlp_fc1_bias"))
+    experts, every = config.optional("num_experts"), config.integer("moe_every_n_layers", default=1)
 
     def block(index: int) -> Ffn:
         if experts is None or index % every != 1 % every:
             return wide
-        active = config.whole("num_experts_per_tok", default=1)
-        return MoeFfn(experts, active, config.whole("intermediate_size"), gated=False)
+        active = config.integer("num_experts_per_tok", default=1)
+        return MoeFfn(experts, active, config.integer("intermediate_size"), gated=False)
 
-    types = Tensor("token_types", Part.LOOKUP, config.whole("type_vocab_size", default=2), config.whole("hidden_size"))
-    layers = tuple(Layer(own, block(index), norms=4) for index in range(config.layers))
+    types = Tensor(
+        "token_types", Part.LOOKUP, config.integer("type_vocab_size", default=2), config.integer("hidden_size")
+    )
+    layers = tuple(Layer(both_ways, block(index), norms=4) for index in range(config.layers))
     return Shape(layers, tied=True, extra=(types,))
 
 
 def gte(config: Config) -> Shape:
     """Alibaba's GTE v1.5 ("new"): packed q, k, v with biases, gated feed-forward with a bias on its output."""
-    own = _bidirectional(config, Traits("bert", bias=True, output_bias=True, fused=True))
-    hidden = config.whole("hidden_size")
+    both_ways = _bidirectional(config, Traits("bert", bias=True, output_bias=True, fused=True))
+    hidden = config.integer("hidden_size")
     types = Tensor("token_types", Part.LOOKUP, config.count("type_vocab_size") or 1, hidden)
-    layer = Layer(own, DenseFfn(config.whole("intermediate_size")), norms=5)
+    layer = Layer(both_ways, DenseFfn(config.integer("intermediate_size")), norms=5)
     return Shape((layer,) * config.layers, tied=True, extra=(types,))
 
 
 def modern_bert(config: Config) -> Shape:
     """ModernBERT: gated feed-forward, every third layer sees everything, the others a window."""
-    period = config.whole("global_attn_every_n_layers", default=3)
+    period = config.integer("global_attn_every_n_layers", default=3)
     window = config.optional("local_attention")
-    wide = DenseFfn(config.whole("intermediate_size"))
+    wide = DenseFfn(config.integer("intermediate_size"))
 
     def layer(index: int) -> Layer:
         return Layer(_bidirectional(config, _PLAIN, None if index % period == 0 else window), wide, norms=2)
@@ -92,36 +94,36 @@ def modern_bert(config: Config) -> Shape:
 
 def two_way_llama(config: Config) -> Shape:
     """NVIDIA's embedders made from Llama: every token sees both ways, nothing is cached."""
-    plain = ordinary(Config(config.values, "llama", config.asked))
+    plain = ordinary(Config(config.values, "llama", config.read_keys))
     layers = tuple(Layer(_both_ways(layer), layer.ffn, layer.norms, layer.extra) for layer in plain.layers)
     return Shape(layers, plain.tied, extra=plain.extra)
 
 
 def _both_ways(layer: Layer) -> FullAttention:
-    own = layer.attention
-    if not isinstance(own, FullAttention):
+    mixer = layer.attention
+    if not isinstance(mixer, FullAttention):
         raise TypeError("only plain attention can see both ways")
     return FullAttention(
-        own.heads, own.kv_heads, own.head_dim, window=own.window, qk_norm=own.qk_norm, bidirectional=True
+        mixer.heads, mixer.kv_heads, mixer.head_dim, window=mixer.window, qk_norm=mixer.qk_norm, bidirectional=True
     )
 
 
 def t5(config: Config) -> Shape:
     """T5, FLAN-T5, T5Gemma-like: an encoder, then a decoder that also looks at the encoder's output."""
-    heads, width = config.whole("num_attention_heads"), config.whole("head_dim")
-    named = str(config.find("feed_forward_proj", "dense_act_fn") or "relu")
-    gated = config.flag("is_gated_act", default=named.startswith("gated"))
-    wide = DenseFfn(config.whole("intermediate_size"), gated=gated)
+    heads, width = config.integer("num_attention_heads"), config.integer("head_dim")
+    activation = str(config.find("feed_forward_proj", "dense_act_fn") or "relu")
+    gated = config.flag("is_gated_act", default=activation.startswith("gated"))
+    wide = DenseFfn(config.integer("intermediate_size"), gated=gated)
     encoder = Layer(FullAttention(heads, heads, width, bidirectional=True), wide, norms=2)
-    source = config.whole("max_position_embeddings", default=512)
+    source = config.integer("max_position_embeddings", default=512)
     both = JointAttention((FullAttention(heads, heads, width), CrossAttention(heads, heads, width, source)))
     decoder = Layer(both, wide, norms=3)
-    buckets = config.whole("relative_attention_num_buckets", default=32)
+    buckets = config.integer("relative_attention_num_buckets", default=32)
     extra = (
         Tensor("small_position_bias", Part.NORM, 1, 2 * buckets * heads),
-        Tensor("encoder_norm", Part.NORM, 1, config.whole("hidden_size")),
+        Tensor("encoder_norm", Part.NORM, 1, config.integer("hidden_size")),
     )
-    layers = (encoder,) * config.layers + (decoder,) * config.whole("num_decoder_layers", "num_hidden_layers")
+    layers = (encoder,) * config.layers + (decoder,) * config.integer("num_decoder_layers", "num_hidden_layers")
     return Shape(layers, tied(config) or config.find("tie_word_embeddings") is None, extra=extra)
 
 
@@ -129,16 +131,16 @@ def mllama(config: Config) -> Shape:
     """Llama 3.2 Vision: some layers attend to the picture instead of the text."""
     listed = config.find("cross_attention_layers")
     crossed = listed if isinstance(listed, list) else []
-    own = attention(config, Traits("llama"))
-    wide = DenseFfn(config.whole("intermediate_size"))
+    self_attention = attention(config, Traits("llama"))
+    wide = DenseFfn(config.integer("intermediate_size"))
     source = _PICTURE_TOKENS
-    cross = CrossAttention(own.heads, own.kv_heads, own.head_dim, source, qk_norm=True)
+    cross = CrossAttention(self_attention.heads, self_attention.kv_heads, self_attention.head_dim, source, qk_norm=True)
     gates = (Tensor("cross_gates", Part.NORM, 1, 2),)
 
     def layer(index: int) -> Layer:
-        return Layer(cross, wide, 2, gates) if index in crossed else Layer(own, wide)
+        return Layer(cross, wide, 2, gates) if index in crossed else Layer(self_attention, wide)
 
-    rows = Tensor("picture_token", Part.LOOKUP, _MLLAMA_EXTRA_ROWS, config.whole("hidden_size"))
+    rows = Tensor("picture_token", Part.LOOKUP, _MLLAMA_EXTRA_ROWS, config.integer("hidden_size"))
     return Shape(tuple(layer(index) for index in range(config.layers)), tied(config), extra=(rows,))
 
 

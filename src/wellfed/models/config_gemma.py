@@ -19,7 +19,7 @@ _GEMMA = Traits("gemma", qk_norm="head", norms=4, tied=True)
 def _is_full(config: Config, period: int) -> Callable[[int], bool]:
     """Whether a layer sees everything: by layer_types, else every `period`-th."""
     kinds = config.per_layer("layer_types")
-    period = config.whole("sliding_window_pattern", default=period)
+    period = config.integer("sliding_window_pattern", default=period)
     return lambda index: (index + 1) % period == 0 if kinds is None else str(kinds[index]).startswith("full")
 
 
@@ -34,8 +34,8 @@ def _per_layer(config: Config) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     width = config.count("hidden_size_per_layer_input")
     if not width:
         return (), ()
-    hidden, layers = config.whole("hidden_size"), config.layers
-    rows = config.whole("vocab_size_per_layer_input", "vocab_size")
+    hidden, layers = config.integer("hidden_size"), config.layers
+    rows = config.integer("vocab_size_per_layer_input", "vocab_size")
     inner = (
         Tensor("per_layer_gate", Part.DENSE_FFN, width, hidden),
         Tensor("per_layer_proj", Part.DENSE_FFN, hidden, width),
@@ -55,13 +55,13 @@ def gemma4(config: Config) -> Shape:
     With `enable_moe_block` a dense feed-forward runs beside the experts, as a shared expert does. The E models have
     per-layer embeddings, and their last layers share the cache and have feed-forwards of twice the width.
     """
-    near = attention(config, _GEMMA, window=config.whole("sliding_window"))
+    near = attention(config, _GEMMA, window=config.integer("sliding_window"))
     one_projection = config.flag("attention_k_eq_v")
-    global_heads = config.whole("num_global_key_value_heads", default=near.kv_heads)
+    global_heads = config.integer("num_global_key_value_heads", default=near.kv_heads)
     far = replace(
         near,
         window=None,
-        head_dim=config.whole("global_head_dim", default=near.head_dim),
+        head_dim=config.integer("global_head_dim", default=near.head_dim),
         kv_heads=global_heads if one_projection else near.kv_heads,
         shared_projection=one_projection,
     )
@@ -70,12 +70,12 @@ def gemma4(config: Config) -> Shape:
     double = config.flag("use_double_wide_mlp") and first < config.layers
 
     def layer(index: int) -> Layer:
-        own = far if full(index) else near
+        mixer = far if full(index) else near
         shares = index >= first
         wide = config.at("intermediate_size", index) * (2 if double and shares else 1)
         extra = (*inner, Tensor("layer_scalar", Part.NORM, 1, 1))
         block, norms = _gemma4_ffn(config, wide)
-        return Layer(replace(own, shares_cache=shares), block, norms=norms, extra=extra)
+        return Layer(replace(mixer, shares_cache=shares), block, norms=norms, extra=extra)
 
     idle = _idle_projections([far if full(index) else near for index in range(first, config.layers)], config)
     return Shape(tuple(layer(index) for index in range(config.layers)), tied(config, _GEMMA), extra=(*outside, *idle))
@@ -86,8 +86,8 @@ def _idle_projections(sharing: list[FullAttention], config: Config) -> tuple[Ten
 
     mlx-lm drops them when it reads the publisher's files, llama.cpp's files hold them.
     """
-    hidden = config.whole("hidden_size")
-    rows = (own.kv_heads * own.head_dim * (1 if own.shared_projection else 2) for own in sharing)
+    hidden = config.integer("hidden_size")
+    rows = (mixer.kv_heads * mixer.head_dim * (1 if mixer.shared_projection else 2) for mixer in sharing)
     return tuple(Tensor("attn_kv_unused", Part.UNUSED, count, hidden) for count in rows)
 
 
@@ -97,16 +97,16 @@ def _gemma4_ffn(config: Config, wide: int) -> tuple[Ffn, int]:
         for key in ("num_experts", "moe_intermediate_size"):
             config.find(key)  # the dense model's config names them too
         return DenseFfn(wide), 4
-    experts, active = config.whole("num_experts"), config.whole("num_experts_per_tok")
-    width = config.whole("moe_intermediate_size")
+    experts, active = config.integer("num_experts"), config.integer("num_experts_per_tok")
+    width = config.integer("moe_intermediate_size")
     return MoeFfn(experts, min(active, experts), width, shared=1, shared_intermediate=wide, router_bias=True), 8
 
 
 def gemma3n(config: Config) -> Shape:
     """Gemma 3n: four streams mixed by small matrices (AltUp), low-rank side paths (LAuReL), per-layer embeddings."""
-    hidden, streams = config.whole("hidden_size"), config.whole("altup_num_inputs", default=4)
-    rank = config.whole("laurel_rank", default=64)
-    near = attention(config, _GEMMA, window=config.whole("sliding_window", default=512))
+    hidden, streams = config.integer("hidden_size"), config.integer("altup_num_inputs", default=4)
+    rank = config.integer("laurel_rank", default=64)
+    near = attention(config, _GEMMA, window=config.integer("sliding_window", default=512))
     far = replace(near, window=None)
     full, first = _is_full(config, 5), _first_shared(config)
     inner, outside = _per_layer(config)
@@ -120,12 +120,12 @@ def gemma3n(config: Config) -> Shape:
     streams_out = Tensor("altup_proj", Part.ATTENTION, hidden, hidden, 2 * (streams - 1))
 
     def layer(index: int) -> Layer:
-        own: FullAttention = replace(far if full(index) else near)
-        return Layer(own_shared(own, index), DenseFfn(config.at("intermediate_size", index)), 4, (*inner, *mixing))
+        mixer: FullAttention = replace(far if full(index) else near)
+        return Layer(own_shared(mixer, index), DenseFfn(config.at("intermediate_size", index)), 4, (*inner, *mixing))
 
-    def own_shared(own: FullAttention, index: int) -> FullAttention:
+    def own_shared(mixer: FullAttention, index: int) -> FullAttention:
         # the checkpoint keeps key and value projections of the sharing layers, unused
-        return own if index < first else replace(own, shares_cache=True, keeps_projections=True)
+        return mixer if index < first else replace(mixer, shares_cache=True, keeps_projections=True)
 
     layers = tuple(layer(index) for index in range(config.layers))
     return Shape(layers, tied(config, _GEMMA), extra=(*outside, streams_out))

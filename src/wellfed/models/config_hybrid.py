@@ -26,14 +26,14 @@ _MTP_NORMS = 5  # two of the layer, and those of embedding, hidden state and end
 def delta_hybrid(config: Config) -> Shape:
     """Qwen3-Next and Qwen3.5: three gated delta layers to one of gated full attention."""
     linear = LinearAttention(
-        key_heads=config.whole("linear_num_key_heads"),
-        value_heads=config.whole("linear_num_value_heads"),
-        key_dim=config.whole("linear_key_head_dim"),
-        value_dim=config.whole("linear_value_head_dim"),
-        kernel=config.whole("linear_conv_kernel_dim", default=4),
+        key_heads=config.integer("linear_num_key_heads"),
+        value_heads=config.integer("linear_num_value_heads"),
+        key_dim=config.integer("linear_key_head_dim"),
+        value_dim=config.integer("linear_value_head_dim"),
+        kernel=config.integer("linear_conv_kernel_dim", default=4),
     )
     full = replace(attention(config, _QWEN), output_gate=True)
-    kinds, period = config.per_layer("layer_types"), config.whole("full_attention_interval", default=4)
+    kinds, period = config.per_layer("layer_types"), config.integer("full_attention_interval", default=4)
 
     def mixer(index: int) -> Attention:
         is_full = str(kinds[index]).startswith("full") if kinds is not None else (index + 1) % period == 0
@@ -47,14 +47,14 @@ def delta_hybrid(config: Config) -> Shape:
 def kimi_linear(config: Config) -> Shape:
     """Kimi-Linear and Kimi-K3: three layers of Kimi delta attention to one of MLA; K3's experts work on a latent."""
     linear = config.inner("linear_attn_config")
-    width = linear.whole("head_dim")
+    width = linear.integer("head_dim")
     full_rank = linear.flag("use_full_rank_gate")
     delta = KimiDelta(
-        linear.whole("num_heads"),
+        linear.integer("num_heads"),
         width,
         width,
         None if full_rank else width,
-        linear.whole("short_conv_kernel_size", default=4),
+        linear.integer("short_conv_kernel_size", default=4),
     )
     listed = linear.find("kda_layers")
     if not isinstance(listed, list):
@@ -105,21 +105,21 @@ def bailing_hybrid(config: Config) -> Shape:
 
     Ling 3's linear layers are Kimi delta attention with full-rank gates, the others' lightning attention.
     """
-    group = config.whole("layer_group_size")
-    whole = config.layers // group * group
-    heads = config.whole("num_attention_heads")
+    group = config.integer("layer_group_size")
+    grouped = config.layers // group * group
+    heads = config.integer("num_attention_heads")
     linear: Attention
     if config.kind.startswith("bailing_moe_v3"):
-        linear = KimiDelta(heads, config.whole("kda_head_dim", "head_dim"), None, None, 4)
+        linear = KimiDelta(heads, config.integer("kda_head_dim", "head_dim"), None, None, 4)
     else:
         width = config.optional("head_dim") or config.divided(
-            config.whole("hidden_size"), heads, sentence("config-hybrid.hidden-size-per", "hidden_size per head")
+            config.integer("hidden_size"), heads, sentence("config-hybrid.hidden-size-per", "hidden_size per head")
         )
         linear = LightningAttention(heads, width, qk_norm=config.flag("qk_layernorm"))
     full = _bailing_full(config)
 
     def layer(index: int) -> Layer:
-        is_full = (index + 1) % group == 0 or index >= whole
+        is_full = (index + 1) % group == 0 or index >= grouped
         return Layer(full if is_full else linear, ffn(config, _BAILING, index))
 
     layers = tuple(layer(index) for index in range(config.layers))

@@ -20,11 +20,11 @@ from wellfed.models.traits import TRAITS
 def latent_attention(config: Config, index: int = 0) -> LatentAttention:
     """MLA of layer `index`, with the sparse attention's indexer where the config has one."""
     return LatentAttention(
-        heads=config.whole("num_attention_heads"),
-        kv_rank=config.whole("kv_lora_rank"),
-        nope_dim=config.whole("qk_nope_head_dim"),
+        heads=config.integer("num_attention_heads"),
+        kv_rank=config.integer("kv_lora_rank"),
+        nope_dim=config.integer("qk_nope_head_dim"),
         rope_dim=config.count("qk_rope_head_dim"),
-        value_dim=config.whole("v_head_dim"),
+        value_dim=config.integer("v_head_dim"),
         q_rank=config.optional("q_lora_rank"),
         indexer=_indexer(config, index),
         bias=config.flag("attention_bias"),
@@ -34,8 +34,8 @@ def latent_attention(config: Config, index: int = 0) -> LatentAttention:
 def _indexer(config: Config, index: int) -> SparseIndexer | None:
     if not config.find("index_topk"):
         return None
-    heads, width = config.whole("index_n_heads"), config.whole("index_head_dim")
-    return SparseIndexer(heads, width, config.whole("index_topk"), shared=_shares_index(config, index))
+    heads, width = config.integer("index_n_heads"), config.integer("index_head_dim")
+    return SparseIndexer(heads, width, config.integer("index_topk"), shared=_shares_index(config, index))
 
 
 def _shares_index(config: Config, index: int) -> bool:
@@ -43,14 +43,14 @@ def _shares_index(config: Config, index: int) -> bool:
     kinds = config.per_layer("indexer_types")
     if kinds is not None:
         return kinds[index] == "shared"
-    period, offset = config.whole("index_topk_freq", default=1), config.count("index_skip_topk_offset")
+    period, offset = config.integer("index_topk_freq", default=1), config.count("index_skip_topk_offset")
     return period > 1 and index >= offset and (index - offset + 1) % period != 0
 
 
 def latent(config: Config) -> Shape:
     """DeepSeek-V2 to V3.2, Kimi-K2, GLM-5, Mistral 4; without a latent rank plain attention (DeepSeek-VL2, OCR)."""
     if not config.find("kv_lora_rank") or config.find("use_mla") is False:
-        return ordinary(Config(config.values, "deepseek", config.asked))
+        return ordinary(Config(config.values, "deepseek", config.read_keys))
     traits = TRAITS[config.kind]
     layers = tuple(
         Layer(latent_attention(config, index), ffn(config, traits, index), traits.norms)
@@ -69,14 +69,14 @@ def longcat(config: Config) -> Shape:
     that a token picks have no weights: as many as chance gives are taken for idle.
     """
     attention = latent_attention(config)
-    wide = config.whole("intermediate_size")
-    experts, idle = config.whole("num_experts"), config.count("zero_expert_num")
-    picked = config.whole("num_experts_per_tok")
+    wide = config.integer("intermediate_size")
+    experts, idle = config.integer("num_experts"), config.count("zero_expert_num")
+    picked = config.integer("num_experts_per_tok")
     active = max(1, round(picked * experts / (experts + idle)))
     routed = MoeFfn(
         experts,
         active,
-        config.whole("moe_intermediate_size"),
+        config.integer("moe_intermediate_size"),
         shared=1,
         shared_intermediate=wide,
         router_bias=True,
@@ -98,9 +98,9 @@ def _ngrams(config: Config) -> tuple[Tensor, ...]:
     ratio = config.find("ngram_vocab_size_ratio")
     if not ratio:
         return ()
-    hidden, vocabulary = config.whole("hidden_size"), config.whole("vocab_size")
-    tables = config.whole("emb_split_num", default=4) * (config.whole("emb_neighbor_num", default=4) - 1)
-    rows = config.whole("ngram_vocab_size_ratio") * vocabulary
+    hidden, vocabulary = config.integer("hidden_size"), config.integer("vocab_size")
+    tables = config.integer("emb_split_num", default=4) * (config.integer("emb_neighbor_num", default=4) - 1)
+    rows = config.integer("ngram_vocab_size_ratio") * vocabulary
     width = hidden // tables
     return (
         Tensor("ngram_embd", Part.LOOKUP, rows + tables, width, tables),
@@ -117,19 +117,21 @@ def streamed(config: Config) -> Shape:
             sentence("config-latent.file-complete", "is the file complete?"),
         )
     routed = moe(config, TRAITS["deepseek_v3"])
-    indexer = SparseIndexer(config.whole("index_n_heads"), config.whole("index_head_dim"), config.whole("index_topk"))
+    indexer = SparseIndexer(
+        config.integer("index_n_heads"), config.integer("index_head_dim"), config.integer("index_topk")
+    )
     sources, picking = _numbers(config, "kv_source_layer_ids"), _numbers(config, "index_source_layer_ids")
     tables = _engrams(config)
 
     def layer(index: int) -> Layer:
         attention = StreamAttention(
-            heads=config.whole("num_attention_heads"),
-            head_dim=config.whole("head_dim"),
-            window=config.whole("sliding_window"),
+            heads=config.integer("num_attention_heads"),
+            head_dim=config.integer("head_dim"),
+            window=config.integer("sliding_window"),
             ratio=config.checked(ratios[index], "compress_ratios", least=0),
-            q_rank=config.whole("q_lora_rank"),
-            output_groups=config.whole("o_groups"),
-            output_rank=config.whole("o_lora_rank"),
+            q_rank=config.integer("q_lora_rank"),
+            output_groups=config.integer("o_groups"),
+            output_rank=config.integer("o_lora_rank"),
             indexer=indexer,
             source=index in sources,
             picks=index in picking,
@@ -148,7 +150,9 @@ def streamed(config: Config) -> Shape:
 
 def _numbers(config: Config, key: str) -> frozenset[int]:
     listed = config.find(key, key.replace("_layer_ids", "_layers"))
-    return frozenset(one for one in listed if isinstance(one, int)) if isinstance(listed, list) else frozenset()
+    return (
+        frozenset(number for number in listed if isinstance(number, int)) if isinstance(listed, list) else frozenset()
+    )
 
 
 def _engrams(config: Config) -> dict[int, int]:
@@ -186,10 +190,10 @@ def _table_rows(value: object) -> int:
 
 def _engram_layer(config: Config) -> tuple[Tensor, ...]:
     """What mixes the rows that were looked up into the streams."""
-    hidden, streams = config.whole("hidden_size"), config.count("hc_mult")
-    columns = (config.whole("engram_max_ngram_size") - 1) * config.whole("engram_n_heads")
+    hidden, streams = config.integer("hidden_size"), config.count("hc_mult")
+    columns = (config.integer("engram_max_ngram_size") - 1) * config.integer("engram_n_heads")
     return (
-        Tensor("engram_wkv", Part.ATTENTION, hidden * (streams + 1), columns * config.whole("engram_head_dim")),
+        Tensor("engram_wkv", Part.ATTENTION, hidden * (streams + 1), columns * config.integer("engram_head_dim")),
         Tensor("engram_vectors", Part.NORM, 1, 2 * hidden * max(1, streams)),
     )
 
@@ -204,24 +208,26 @@ def compressed(config: Config) -> Shape:
         )
     routed = moe(config, TRAITS["deepseek_v3"])
     streams = config.count("hc_mult")
-    indexer = SparseIndexer(config.whole("index_n_heads"), config.whole("index_head_dim"), config.whole("index_topk"))
+    indexer = SparseIndexer(
+        config.integer("index_n_heads"), config.integer("index_head_dim"), config.integer("index_topk")
+    )
 
     def layer(index: int) -> Layer:
         ratio = config.checked(ratios[index], "compress_ratios", least=0)
         attention = CompressedAttention(
-            heads=config.whole("num_attention_heads"),
-            head_dim=config.whole("head_dim"),
-            window=config.whole("sliding_window"),
+            heads=config.integer("num_attention_heads"),
+            head_dim=config.integer("head_dim"),
+            window=config.integer("sliding_window"),
             ratio=ratio,
-            q_rank=config.whole("q_lora_rank"),
-            output_groups=config.whole("o_groups"),
-            output_rank=config.whole("o_lora_rank"),
+            q_rank=config.integer("q_lora_rank"),
+            output_groups=config.integer("o_groups"),
+            output_rank=config.integer("o_lora_rank"),
             indexer=indexer if ratio == 4 else None,
             streams=streams,
         )
         return Layer(attention, routed)
 
     layers = tuple(layer(index) for index in range(config.layers))
-    head = Tensor("hyper_head", Part.NORM, 1, streams * streams * config.whole("hidden_size"))
-    plain = [one for one in layers if not getattr(one.attention, "ratio", 0)] or [layers[-1]]
+    head = Tensor("hyper_head", Part.NORM, 1, streams * streams * config.integer("hidden_size"))
+    plain = [layer for layer, ratio in zip(layers, ratios, strict=False) if not ratio] or [layers[-1]]
     return Shape(layers, tied(config), mtp_layers=mtp(config, plain[-1]), extra=(head,) if streams else ())

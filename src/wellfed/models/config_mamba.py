@@ -27,13 +27,13 @@ _MOST_MTP = 8
 
 def mamba2(config: Config) -> Mamba2:
     """Mamba-2 under the common keys."""
-    heads = config.whole("mamba_n_heads")
+    heads = config.integer("mamba_n_heads")
     return Mamba2(
         heads=heads,
         head_dim=_head_dim(config, heads),
-        state=config.whole("mamba_d_state"),
-        groups=config.whole("mamba_n_groups", default=1),
-        kernel=config.whole("mamba_d_conv", default=4),
+        state=config.integer("mamba_d_state"),
+        groups=config.integer("mamba_n_groups", default=1),
+        kernel=config.integer("mamba_d_conv", default=4),
         conv_bias=config.flag("mamba_conv_bias", config.flag("use_conv_bias", default=True)),
         bias=config.flag("mamba_proj_bias"),
         gated_norm=config.flag("mamba_rms_norm", default=True),
@@ -43,8 +43,8 @@ def mamba2(config: Config) -> Mamba2:
 def _head_dim(config: Config, heads: int) -> int:
     width = config.find("mamba_d_head")
     if isinstance(width, int) and not isinstance(width, bool):
-        return config.whole("mamba_d_head")
-    inner = config.optional("mamba_d_ssm") or config.whole("mamba_expand", "expand", default=2) * config.whole(
+        return config.integer("mamba_d_head")
+    inner = config.optional("mamba_d_ssm") or config.integer("mamba_expand", "expand", default=2) * config.integer(
         "hidden_size"
     )
     return config.divided(inner, heads, sentence("config-mamba.mamba-width-per", "Mamba's width per head"))
@@ -70,7 +70,7 @@ def nemotron_h(config: Config) -> Shape:
             case "attention":
                 return Layer(attention(config, _NEMOTRON), DenseFfn(0), norms=1)
             case "mlp":
-                return Layer(NoAttention(), DenseFfn(config.whole("intermediate_size"), gated=False), norms=1)
+                return Layer(NoAttention(), DenseFfn(config.integer("intermediate_size"), gated=False), norms=1)
             case "moe":
                 return Layer(NoAttention(), _experts(config), norms=1)
         raise Unsupported(
@@ -122,7 +122,7 @@ def granite_hybrid(config: Config) -> Shape:
     mixer = mamba2(config) if any(kind == "mamba" for kind in kinds) else None
     shared = config.count("shared_expert_intermediate_size")
     block: Ffn = (
-        moe(config, _GRANITE) if config.find("num_experts") else DenseFfn(shared or config.whole("intermediate_size"))
+        moe(config, _GRANITE) if config.find("num_experts") else DenseFfn(shared or config.integer("intermediate_size"))
     )
 
     def layer(kind: object) -> Layer:
@@ -133,24 +133,24 @@ def granite_hybrid(config: Config) -> Shape:
 
 def jamba(config: Config) -> Shape:
     """Jamba: Mamba with attention every `attn_layer_period`, experts every `expert_layer_period` layers."""
-    hidden = config.whole("hidden_size")
+    hidden = config.integer("hidden_size")
     rank = config.find("mamba_dt_rank")
     mixer = Mamba1(
-        inner=config.whole("mamba_expand", default=2) * hidden,
-        state=config.whole("mamba_d_state", default=16),
+        inner=config.integer("mamba_expand", default=2) * hidden,
+        state=config.integer("mamba_d_state", default=16),
         rank=config.checked(rank, "mamba_dt_rank") if isinstance(rank, int) else ceil(hidden / 16),
-        kernel=config.whole("mamba_d_conv", default=4),
+        kernel=config.integer("mamba_d_conv", default=4),
         conv_bias=config.flag("mamba_conv_bias", default=True),
         bias=config.flag("mamba_proj_bias"),
     )
-    full, wide = attention(config, _JAMBA), DenseFfn(config.whole("intermediate_size"))
-    experts = moe(config, _JAMBA) if config.whole("num_experts", default=1) > 1 else None
-    every, first = config.whole("attn_layer_period"), config.count("attn_layer_offset")
-    routed, start = config.whole("expert_layer_period", default=1), config.count("expert_layer_offset")
+    full, wide = attention(config, _JAMBA), DenseFfn(config.integer("intermediate_size"))
+    experts = moe(config, _JAMBA) if config.integer("num_experts", default=1) > 1 else None
+    every, first = config.integer("attn_layer_period"), config.count("attn_layer_offset")
+    routed, start = config.integer("expert_layer_period", default=1), config.count("expert_layer_offset")
 
     def layer(index: int) -> Layer:
-        own = full if index % every == first else mixer
-        return Layer(own, experts if experts and index % routed == start else wide)
+        mixing = full if index % every == first else mixer
+        return Layer(mixing, experts if experts and index % routed == start else wide)
 
     return Shape(tuple(layer(index) for index in range(config.layers)), tied(config))
 
@@ -194,16 +194,16 @@ def lfm2(config: Config) -> Shape:
 
 
 def _convolution(config: Config) -> ShortConvolution:
-    width, kernel = config.whole("hidden_size"), config.whole("conv_L_cache", default=3)
+    width, kernel = config.integer("hidden_size"), config.integer("conv_L_cache", default=3)
     return ShortConvolution(width, kernel, config.flag("conv_bias"))
 
 
 def _lfm2_ffn(config: Config, index: int) -> Ffn:
     if config.find("num_experts"):
         return ffn(config, _LFM2, index)
-    width = config.whole("block_ff_dim", "intermediate_size")
+    width = config.integer("block_ff_dim", "intermediate_size")
     if config.flag("block_auto_adjust_ff_dim", default=True):
-        multiple = config.whole("block_multiple_of", default=256)
+        multiple = config.integer("block_multiple_of", default=256)
         scale = config.find("block_ffn_dim_multiplier")
         width = int(
             (scale if isinstance(scale, int | float) and not isinstance(scale, bool) else 1) * int(2 * width / 3)
@@ -228,14 +228,14 @@ def searched(config: Config) -> Shape:
 
 def _searched_layer(config: Config, block: object) -> Layer:
     parts = block if isinstance(block, dict) else {}
-    own, wide = Config(parts, config.kind).inner("attention"), Config(parts, config.kind).inner("ffn")
-    hidden, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
-    norms = (not own.flag("no_op")) + (not wide.flag("no_op"))
+    attention_config, wide = Config(parts, config.kind).inner("attention"), Config(parts, config.kind).inner("ffn")
+    hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
+    norms = (not attention_config.flag("no_op")) + (not wide.flag("no_op"))
     straight = Tensor("linear_block", Part.ATTENTION, hidden, hidden)
-    extra = (straight,) * (own.flag("replace_with_linear") + wide.flag("replace_with_linear"))
+    extra = (straight,) * (attention_config.flag("replace_with_linear") + wide.flag("replace_with_linear"))
     mixer: Attention = NoAttention()
-    if not own.flag("no_op") and not own.flag("replace_with_linear"):
-        group = own.whole("n_heads_in_group")
+    if not attention_config.flag("no_op") and not attention_config.flag("replace_with_linear"):
+        group = attention_config.integer("n_heads_in_group")
         width = config.optional("head_dim") or config.divided(
             hidden, heads, sentence("config-mamba.hidden-size-per", "hidden_size per head")
         )
@@ -248,9 +248,9 @@ def _searched_layer(config: Config, block: object) -> Layer:
 
 def _searched_width(wide: Config, hidden: int) -> int:
     """2/3 x ffn_mult x 2 x hidden, rounded up to a multiple of 256, or the width itself."""
-    given = wide.optional("intermediate_size")
-    if given is not None:
-        return given
+    width = wide.optional("intermediate_size")
+    if width is not None:
+        return width
     factor = wide.find("ffn_mult")
     if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < 1000:
         raise BadInput(

@@ -34,7 +34,7 @@ def solar_open2(config: Config) -> Shape:
     rank = None if config.flag("kda_use_full_proj") else full.head_dim
     delta = _delta(config, full.heads, full.head_dim, rank)
     listed, kinds = config.find("gqa_layers"), config.per_layer("layer_types")
-    period = config.whole("gqa_interval", default=3) + 1
+    period = config.integer("gqa_interval", default=3) + 1
 
     def is_full(index: int) -> bool:
         if kinds is not None:
@@ -50,15 +50,15 @@ def solar_open2(config: Config) -> Shape:
 
 def _delta(config: Config, heads: int, width: int, rank: int | None) -> KimiDelta:
     linear = config.inner("linear_attn_config")
-    heads = linear.whole("num_heads", default=config.whole("linear_num_heads", default=heads))
-    width = linear.whole("head_dim", default=config.whole("linear_head_dim", default=width))
-    kernel = linear.whole("short_conv_kernel_size", default=config.whole("linear_conv_kernel_dim", default=4))
+    heads = linear.integer("num_heads", default=config.integer("linear_num_heads", default=heads))
+    width = linear.integer("head_dim", default=config.integer("linear_head_dim", default=width))
+    kernel = linear.integer("short_conv_kernel_size", default=config.integer("linear_conv_kernel_dim", default=4))
     return KimiDelta(heads, width, rank and width, rank and width, kernel)
 
 
 def glm5_next(config: Config) -> Shape:
     """Three layers of Kimi delta attention to one of sparse latent attention, four streams mixed around each half."""
-    delta = _delta(config, config.whole("num_attention_heads"), 128, 128)
+    delta = _delta(config, config.integer("num_attention_heads"), 128, 128)
     kinds = config.per_layer("layer_types")
     streams = _hyper_connections(config)
 
@@ -77,7 +77,7 @@ def _mlp(config: Config, index: int, dense_layers: int) -> Ffn:
     kinds = config.per_layer("mlp_layer_types")
     config.knows("first_k_dense_replace")
     dense = index < dense_layers if kinds is None else str(kinds[index]) == "dense"
-    return DenseFfn(config.whole("intermediate_size")) if dense else moe(config, _GLM, index)
+    return DenseFfn(config.integer("intermediate_size")) if dense else moe(config, _GLM, index)
 
 
 def _hyper_connections(config: Config) -> tuple[Tensor, ...]:
@@ -86,22 +86,24 @@ def _hyper_connections(config: Config) -> tuple[Tensor, ...]:
     if not streams:
         return ()
     rows = (2 + streams) * streams
-    columns = streams * config.whole("hidden_size")
+    columns = streams * config.integer("hidden_size")
     return (Tensor("hyper_connections", Part.NORM, 2, rows * columns + rows + 3),)
 
 
 def hy_v4(config: Config) -> Shape:
     """Hy4: gated sparse latent attention with a sink a head; streams that are mixed independently around each half."""
-    streams, hidden = config.count("hc_mult", default=4), config.whole("hidden_size")
-    sinks = (Tensor("attn_sinks", Part.NORM, 1, config.whole("num_attention_heads")),)
+    streams, hidden = config.count("hc_mult", default=4), config.integer("hidden_size")
+    sinks = (Tensor("attn_sinks", Part.NORM, 1, config.integer("num_attention_heads")),)
     mixed = (_mixer(2, 2 * streams, streams * hidden, scales=2),) if streams else ()
     kinds = config.per_layer("indexer_types")
 
     def mixer(index: int) -> LatentAttention:
-        found = latent_attention(config, index)
-        if found.indexer is not None and kinds is None:
-            found = replace(found, indexer=replace(found.indexer, shared=index > 0 and (index - 1) % _PERIOD != 0))
-        return replace(found, gate_rows=found.heads * found.value_dim)
+        attention = latent_attention(config, index)
+        if attention.indexer is not None and kinds is None:
+            attention = replace(
+                attention, indexer=replace(attention.indexer, shared=index > 0 and (index - 1) % _PERIOD != 0)
+            )
+        return replace(attention, gate_rows=attention.heads * attention.value_dim)
 
     layers = tuple(
         Layer(mixer(index), _mlp(config, index, 1), extra=(*sinks, *mixed)) for index in range(config.layers)
@@ -142,13 +144,13 @@ def _qsa(config: Config) -> SparseIndexer | None:
     config.knows("indexer_kv_heads", "indexer_compress_ratio")
     if heads is None:
         return None
-    return SparseIndexer(heads, config.whole("indexer_head_dim"), config.whole("indexer_budget"))
+    return SparseIndexer(heads, config.integer("indexer_head_dim"), config.integer("indexer_budget"))
 
 
 def _low_rank_streams(config: Config, *, injects: bool) -> tuple[Tensor, ...]:
     """What mixes all streams into one input (through a small rank), and its output back into each."""
-    count, rank = config.whole("hc_count", default=4), config.whole("hc_lowrank", default=320)
-    wide = count * config.whole("hidden_size")
+    count, rank = config.integer("hc_count", default=4), config.integer("hc_lowrank", default=320)
+    wide = count * config.integer("hidden_size")
     inject = (Tensor("hyper_inject", Part.ATTENTION, count, wide),) if injects else ()
     return (
         Tensor("hyper_norm", Part.NORM, 1, wide),
@@ -159,9 +161,9 @@ def _low_rank_streams(config: Config, *, injects: bool) -> tuple[Tensor, ...]:
 
 
 def _ngram_layer(config: Config) -> tuple[Tensor, ...]:
-    hidden, width = config.whole("hidden_size"), _ngram_width(config)
-    wide = config.whole("hc_count", default=4) * hidden
-    kernel = config.whole("ple_conv_kernel_size", default=4)
+    hidden, width = config.integer("hidden_size"), _ngram_width(config)
+    wide = config.integer("hc_count", default=4) * hidden
+    kernel = config.integer("ple_conv_kernel_size", default=4)
     return (
         Tensor("engram_wkv", Part.ATTENTION, wide + hidden, width),
         Tensor("engram_vectors", Part.NORM, 1, 3 * wide),
@@ -170,14 +172,14 @@ def _ngram_layer(config: Config) -> tuple[Tensor, ...]:
 
 
 def _ngram_width(config: Config) -> int:
-    return config.optional("ple_embed_dim") or config.whole("hidden_size")
+    return config.optional("ple_embed_dim") or config.integer("hidden_size")
 
 
 def _ngram_table(config: Config) -> tuple[int, int]:
     """Rows (a prime each head, a little above the base: the base is taken) and width of a layer's table."""
     config.knows("make_ngram_vocab_size_divisible_by", "split_ngram_parts")
-    heads = (config.whole("ngram_size", default=3) - 1) * config.whole("heads_per_ngram", default=8)
+    heads = (config.integer("ngram_size", default=3) - 1) * config.integer("heads_per_ngram", default=8)
     width = config.divided(
         _ngram_width(config), max(1, heads), sentence("config-next.ngram-head", "width per n-gram head")
     )
-    return max(1, heads) * config.whole("ngram_vocab_size_base", default=20_000_000), width
+    return max(1, heads) * config.integer("ngram_vocab_size_base", default=20_000_000), width

@@ -48,8 +48,8 @@ def mtp(config: Config, last: Layer) -> tuple[Layer, ...]:
 
 def attention(config: Config, traits: Traits, index: int = 0, window: int | None = None) -> FullAttention:
     """Grouped-query attention of layer `index`, under the common keys."""
-    heads = config.whole("num_attention_heads")
-    hidden = config.whole("hidden_size")
+    heads = config.integer("num_attention_heads")
+    hidden = config.integer("hidden_size")
     head_dim = config.optional("head_dim") or config.divided(
         hidden, heads, sentence("config-ordinary.hidden-size-per", "hidden_size per head")
     )
@@ -95,9 +95,9 @@ def _with_extras(config: Config, traits: Traits, index: int, window: int | None)
     if config.kind.startswith("mimo_v2"):
         return _mimo(config, plain, window)
     if config.kind.startswith("step3p") and window is not None:
-        other = config.inner("attention_other_setting")
-        heads = other.whole("num_attention_heads", default=plain.heads)
-        kv_heads = other.whole("num_key_value_heads", default=plain.kv_heads)
+        linear = config.inner("attention_other_setting")
+        heads = linear.integer("num_attention_heads", default=plain.heads)
+        kv_heads = linear.integer("num_key_value_heads", default=plain.kv_heads)
         return replace(plain, heads=heads, kv_heads=kv_heads, gate_rows=heads if plain.gate_rows else 0)
     if config.kind == "minimax_m2" and config.find("qk_norm_type") not in (None, "per_layer"):
         return replace(plain, wide_norm=False)
@@ -115,9 +115,9 @@ def _mimo(config: Config, plain: FullAttention, window: int | None) -> FullAtten
         return replace(full, sinks=config.flag("add_full_attention_sink_bias"))
     return replace(
         full,
-        heads=config.whole("swa_num_attention_heads", default=full.heads),
-        kv_heads=config.whole("swa_num_key_value_heads", default=full.kv_heads),
-        head_dim=config.whole("swa_head_dim", default=full.head_dim),
+        heads=config.integer("swa_num_attention_heads", default=full.heads),
+        kv_heads=config.integer("swa_num_key_value_heads", default=full.kv_heads),
+        head_dim=config.integer("swa_head_dim", default=full.head_dim),
         value_dim=config.optional("swa_v_head_dim") or full.value_dim,
         sinks=config.flag("add_swa_attention_sink_bias", default=True),
     )
@@ -129,8 +129,8 @@ def _block_indexer(config: Config, index: int) -> SparseIndexer | None:
     layers = sparse.find("sparse_attention_freq")
     if not sparse.values or (isinstance(layers, list) and index < len(layers) and not layers[index]):
         return None
-    tokens = sparse.whole("sparse_topk_blocks") * sparse.whole("sparse_block_size")
-    return SparseIndexer(sparse.whole("sparse_num_index_heads"), sparse.whole("sparse_index_dim"), tokens)
+    tokens = sparse.integer("sparse_topk_blocks") * sparse.integer("sparse_block_size")
+    return SparseIndexer(sparse.integer("sparse_num_index_heads"), sparse.integer("sparse_index_dim"), tokens)
 
 
 def windows(config: Config, traits: Traits) -> list[int | None]:
@@ -147,10 +147,10 @@ def windows(config: Config, traits: Traits) -> list[int | None]:
     pattern = config.per_layer("hybrid_layer_pattern")
     if pattern is not None:
         return [size if pattern[i] else None for i in range(count)]
-    named = config.find("sliding_window_pattern")
-    if isinstance(named, str) and named:
-        return [size if named[i % len(named)] == "L" else None for i in range(count)]
-    period = config.checked(named, "sliding_window_pattern") if named else traits.window_period
+    window_pattern = config.find("sliding_window_pattern")
+    if isinstance(window_pattern, str) and window_pattern:
+        return [size if window_pattern[i % len(window_pattern)] == "L" else None for i in range(count)]
+    period = config.checked(window_pattern, "sliding_window_pattern") if window_pattern else traits.window_period
     if config.find("use_sliding_window"):
         first = config.count("max_window_layers")
         return [size if i >= first else None for i in range(count)]
@@ -165,7 +165,7 @@ def _chunks(config: Config) -> list[int | None]:
         return [chunk if str(kinds[i]).startswith("chunked") else None for i in range(config.layers)]
     if no_rope is not None:
         return [chunk if no_rope[i] else None for i in range(config.layers)]
-    period = config.whole("no_rope_layer_interval", default=_LLAMA4_PERIOD)
+    period = config.integer("no_rope_layer_interval", default=_LLAMA4_PERIOD)
     return [chunk if (i + 1) % period else None for i in range(config.layers)]
 
 
@@ -180,7 +180,7 @@ def ffn(config: Config, traits: Traits, index: int) -> Ffn:
 
 
 def _default_width(config: Config) -> int | None:
-    return 4 * config.whole("hidden_size") if config.kind in {"gptj", "gpt_neox"} else None
+    return 4 * config.integer("hidden_size") if config.kind in {"gptj", "gpt_neox"} else None
 
 
 def is_routed(config: Config, traits: Traits, index: int) -> bool:
@@ -196,8 +196,8 @@ def is_routed(config: Config, traits: Traits, index: int) -> bool:
     if chosen is not None:
         return index in chosen
     dense = _listed(config.find("mlp_only_layers")) or frozenset()
-    step = config.whole("decoder_sparse_step", "interleave_moe_layer_step", default=1)
-    period = config.whole("moe_layer_freq", "moe_layer_interval", default=1)
+    step = config.integer("decoder_sparse_step", "interleave_moe_layer_step", default=1)
+    period = config.integer("moe_layer_freq", "moe_layer_interval", default=1)
     first = _first(config.find("first_k_dense_replace"), traits.dense_layers)
     return index not in dense and not (index + 1) % step and index >= first and not index % period
 
@@ -212,7 +212,7 @@ def _listed(value: object) -> frozenset[int] | None:
     """Layer numbers as a list or as text ("3,4,5")."""
     if isinstance(value, str):
         return frozenset(int(word) for word in value.split(",") if word.strip().isdigit()) or None
-    if isinstance(value, list) and value and all(isinstance(one, int) for one in value):
+    if isinstance(value, list) and value and all(isinstance(entry, int) for entry in value):
         return frozenset(value)
     return None
 
@@ -244,7 +244,7 @@ def _expert_width(config: Config, traits: Traits, index: int) -> int:
     value = config.find(key, names[1])
     if isinstance(value, list) and value:
         value = value[index] if index < len(value) else value[0]
-    return config.whole(key) if value is None else config.checked(value, key)
+    return config.integer(key) if value is None else config.checked(value, key)
 
 
 def _counts_shared(config: Config) -> bool:
@@ -263,7 +263,7 @@ def _shared(config: Config, traits: Traits, index: int) -> int:
 def _shared_width(config: Config, shared: int, wide: object) -> int | None:
     """Width of all shared experts together, where it is not theirs times the routed ones'."""
     if config.flag("residual_moe"):
-        return config.whole("intermediate_size")
+        return config.integer("intermediate_size")
     if not wide:
         return None
     width = config.checked(wide, "shared_expert_intermediate_size")
@@ -281,12 +281,12 @@ def _scalar(config: Config, key: str, index: int) -> int:
     if isinstance(value, list) and value:
         value = value[index] if len(value) >= config.layers else value[0]
         return config.checked(value, key)
-    return config.whole(key)
+    return config.integer(key)
 
 
 def _outside(config: Config, traits: Traits) -> tuple[Tensor, ...]:
     """What lies outside the layers: a head's bias, a final norm's bias."""
-    hidden, vocabulary = config.whole("hidden_size"), config.whole("vocab_size")
+    hidden, vocabulary = config.integer("hidden_size"), config.integer("vocab_size")
     vectors = (traits.final_norms - 1) * hidden
     if config.kind in {"gptj", "phi", "phimoe"}:
         vectors += vocabulary

@@ -36,17 +36,17 @@ class Shape:
 class Config:
     """A mapping with checked access by the vocabulary of `values`; `kind` is its model_type.
 
-    `asked` collects the names that a builder asked for, so that what it does not know can be told from what it does.
+    `read_keys` collects the names that a builder asked for, so that unknown keys are told from the others.
     """
 
     values: Mapping[str, object]
     kind: str
-    asked: set[str] = field(default_factory=set, compare=False)
+    read_keys: set[str] = field(default_factory=set, compare=False)
 
     def find(self, *keys: str) -> object:
         """The first of `keys`, under any of its names, that is present and not null, else None."""
         for key in keys:
-            self.asked.add(key)
+            self.read_keys.add(key)
             for name in names_of(key):
                 if self.values.get(name) is not None:
                     return self.values[name]
@@ -54,13 +54,13 @@ class Config:
 
     def knows(self, *keys: str) -> None:
         """Note that `keys` were thought of, where they change nothing."""
-        self.asked.update(keys)
+        self.read_keys.update(keys)
 
     def unread(self) -> tuple[str, ...]:
         """Size-giving names that are given and that nobody asked for."""
-        return tuple(name for name in SIZE_GIVING if name not in self.asked and is_given(self.values, name))
+        return tuple(name for name in SIZE_GIVING if name not in self.read_keys and is_given(self.values, name))
 
-    def whole(self, *keys: str, default: int | None = None, least: int = 1) -> int:
+    def integer(self, *keys: str, default: int | None = None, least: int = 1) -> int:
         """A whole number from `least` up. Raises BadInput when missing without default, or impossible."""
         value = self.find(*keys)
         if value is None:
@@ -106,7 +106,7 @@ class Config:
 
     def count(self, *keys: str, default: int = 0) -> int:
         """A whole number from 0 up, `default` when absent."""
-        return self.whole(*keys, default=default, least=0)
+        return self.integer(*keys, default=default, least=0)
 
     def flag(self, key: str, default: bool = False) -> bool:
         """A truth value."""
@@ -126,7 +126,7 @@ class Config:
 
     def optional(self, *keys: str) -> int | None:
         """A positive whole number, or None when absent, null or 0."""
-        return self.whole(*keys) if self.find(*keys) else None
+        return self.integer(*keys) if self.find(*keys) else None
 
     def mapping(self, key: str) -> Mapping[str, object]:
         """A nested mapping, empty when absent."""
@@ -140,7 +140,7 @@ class Config:
     @property
     def layers(self) -> int:
         """How many layers there are."""
-        number = self.whole("num_hidden_layers")
+        number = self.integer("num_hidden_layers")
         if number > MOST_LAYERS:
             raise BadInput(
                 sentence(
@@ -173,17 +173,19 @@ class Config:
         """A whole number that is given once, or once a layer."""
         listed = self.per_layer(key)
         return (
-            self.whole(key, default=default, least=least) if listed is None else self.checked(listed[index], key, least)
+            self.integer(key, default=default, least=least)
+            if listed is None
+            else self.checked(listed[index], key, least)
         )
 
-    def divided(self, total: int, parts: int, what: str) -> int:
+    def divided(self, total: int, parts: int, parameter: str) -> int:
         """total / parts where that must be whole."""
         if total % parts:
             raise BadInput(
                 sentence(
                     "config-reader.config-does-divide",
                     "config: {what}: {total} does not divide into {parts}",
-                    what=what,
+                    what=parameter,
                     total=total,
                     parts=parts,
                 )

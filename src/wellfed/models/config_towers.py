@@ -37,13 +37,13 @@ def towers(config: Mapping[str, object], hidden: int) -> tuple[Tensor, ...]:
         return (Tensor("vision", Part.VISION, 1, stated),)
     thinker = config.get("thinker_config")
     source = thinker if isinstance(thinker, Mapping) else config
-    found = []
+    tensors = []
     for key, part in (("vision_config", Part.VISION), ("visual", Part.VISION), ("audio_config", Part.AUDIO)):
         inner = source.get(key)
         count = _count(inner, hidden) if isinstance(inner, Mapping) else 0
         if count:
-            found.append(Tensor(part.value, part, 1, count))
-    return tuple(found)
+            tensors.append(Tensor(part.value, part, 1, count))
+    return tuple(tensors)
 
 
 def _count(inner: Mapping[str, object], hidden: int) -> int:

@@ -69,7 +69,7 @@ NOT_LANGUAGE_MODELS = {
 }  # fmt: skip
 
 
-def language_model(config: Mapping[str, object], known: Collection[str]) -> tuple[str, Mapping[str, object]]:
+def language_model(config: Mapping[str, object], families: Collection[str]) -> tuple[str, Mapping[str, object]]:
     """The language model's kind and settings, out of a config that may wrap them.
 
     An inner config that says what it is is that, whether known or not. Raises BadInput where nothing says what the
@@ -89,7 +89,7 @@ def language_model(config: Mapping[str, object], known: Collection[str]) -> tupl
                 sentence("config-wrapper.config-model-type", "config has no model_type"),
                 sentence("config-wrapper.config-json-language", "is it the config.json of a language model?"),
             )
-        if known and kind not in known:
+        if families and kind not in families:
             kind = _by_architecture(config) or kind  # a converter's own name for what it says it is
         if kind in NOT_LANGUAGE_MODELS:
             raise Unsupported(
@@ -102,9 +102,13 @@ def language_model(config: Mapping[str, object], known: Collection[str]) -> tupl
             )
         return kind, config
     shared = {key: value for key, value in config.items() if key in _SHARED and value is not None}
-    named = inner.get("model_type")
-    kind = named if isinstance(named, str) and named else _by_architecture(inner) or _DEFAULT_KIND.get(str(outer))
-    if kind is None and isinstance(outer, str) and outer in known:
+    model_type = inner.get("model_type")
+    kind = (
+        model_type
+        if isinstance(model_type, str) and model_type
+        else _by_architecture(inner) or _DEFAULT_KIND.get(str(outer))
+    )
+    if kind is None and isinstance(outer, str) and outer in families:
         kind = outer
     if kind is None:
         raise BadInput(

@@ -30,13 +30,13 @@ def counts(model: Model) -> Counts:
     layers = sum(sum(tensor.elements for tensor in layer.tensors(model.hidden)) * times for layer, times in shapes)
     around = tensors(replace(model, layers=()))
     apart = sum(tensor.elements for tensor in around if tensor.part in _APART)
-    own = [tensor for tensor in around if tensor.part not in _APART]
-    language = layers + sum(tensor.elements for tensor in own)
+    outside = [tensor for tensor in around if tensor.part not in _APART]
+    language = layers + sum(tensor.elements for tensor in outside)
     total = language + apart
     if model.counted_parameters is not None:  # its files were counted
         language, total = model.counted_parameters
     idle = sum(_idle(layer, model.hidden) * times for layer, times in shapes)
-    active = layers - idle + sum(passed(model, tensor) for tensor in own)
+    active = layers - idle + sum(passed(model, tensor) for tensor in outside)
     return Counts(language, total, round(active))
 
 

@@ -39,20 +39,20 @@ class FileSize:
 
 def file_size(model: Model, quantisation: Quantisation) -> FileSize:
     """The size of `model`'s files in `quantisation`, as published."""
-    held = weights(model, quantisation)
+    in_memory = weights(model, quantisation)
     if quantisation.family != "gguf":
-        ahead = held.mtp if quantisation.mtp_bytes is None else quantisation.mtp_bytes
-        whole = held.total + ahead
+        ahead = in_memory.mtp if quantisation.mtp_bytes is None else quantisation.mtp_bytes
+        total = in_memory.total + ahead
         native = quantisation.id == model.native_quantisation or quantisation.file_bytes is not None
         low, high = (1.0, 1.0) if native or quantisation.recipe in {"bf16", "fp16", "fp32"} else _MADE
-        return FileSize(whole, whole * low, whole * high, held.total)
+        return FileSize(total, total * low, total * high, in_memory.total)
     words = _BYTES_PER_WORD * model.vocabulary
-    mtp = held.mtp if quantisation.predictors or _keeps_mtp(model) else 0.0
-    whole, loaded = held.total + mtp + words, held.total
+    mtp = in_memory.mtp if quantisation.predictors or _keeps_mtp(model) else 0.0
+    total, loaded = in_memory.total + mtp + words, in_memory.total
     if quantisation.file_bytes is not None:
         return FileSize(quantisation.file_bytes, quantisation.file_bytes, quantisation.file_bytes, loaded)
     makers = spread(model, quantisation)
-    middle = whole * makers.centre
+    middle = total * makers.centre
     return FileSize(middle, middle * makers.low, middle * makers.high, loaded * makers.centre)
 
 

@@ -168,7 +168,7 @@ def _window(values: Config, index: int) -> int | None:
 
 
 def _latent(tensors: LayerTensors, values: Config) -> LatentAttention:
-    heads, rope = values.whole("num_attention_heads"), values.count("qk_rope_head_dim", default=64)
+    heads, rope = values.integer("num_attention_heads"), values.count("qk_rope_head_dim", default=64)
     rank = tensors.rows("attn_kv_a_mqa") - rope
     q_rows = tensors.rows("attn_q_b") or tensors.rows("attn_q")
     return LatentAttention(
@@ -184,10 +184,10 @@ def _latent(tensors: LayerTensors, values: Config) -> LatentAttention:
 
 def _delta(tensors: LayerTensors, values: Config) -> LinearAttention:
     return LinearAttention(
-        key_heads=values.whole("linear_num_key_heads", "mamba_n_groups"),
-        value_heads=values.whole("linear_num_value_heads"),
-        key_dim=values.whole("linear_key_head_dim"),
-        value_dim=values.whole("linear_value_head_dim"),
+        key_heads=values.integer("linear_num_key_heads", "mamba_n_groups"),
+        value_heads=values.integer("linear_num_value_heads"),
+        key_dim=values.integer("linear_key_head_dim"),
+        value_dim=values.integer("linear_value_head_dim"),
         kernel=max(2, tensors.columns("ssm_conv1d")),
     )
 
@@ -201,10 +201,10 @@ def _kimi(tensors: LayerTensors) -> KimiDelta:
 
 def _mamba(tensors: LayerTensors, values: Config) -> Attention:
     inner, kernel = tensors.columns("ssm_out"), max(2, tensors.columns("ssm_conv1d"))
-    state = values.whole("mamba_d_state")
+    state = values.integer("mamba_d_state")
     if tensors.has("ssm_x"):
         return Mamba1(inner, state, tensors.columns("ssm_dt") or 1, kernel)
-    groups = values.whole("mamba_n_groups", default=1)
+    groups = values.integer("mamba_n_groups", default=1)
     heads = tensors.rows("ssm_in") - 2 * inner - 2 * groups * state
     if heads < 1 or inner % heads:
         raise Unsupported(
@@ -226,7 +226,7 @@ def _ffn(tensors: LayerTensors, values: Config) -> Ffn:
     latent = packed[-1] if tensors.has("ffn_gate_inp") and packed[-1] != tensors.columns("ffn_gate_inp") else None
     return MoeFfn(
         experts,
-        min(values.whole("num_experts_per_tok"), experts),
+        min(values.integer("num_experts_per_tok"), experts),
         width,
         shared=1 if shared else 0,
         shared_intermediate=shared or None,

@@ -161,7 +161,7 @@ _FLAT = regex(r"(HQQ|MLX)([1-8])-G(\d{1,4})")
 _MEAN = regex(r"(EXL|VPTQ|AQLM)(\d{1,2}(?:\.\d{1,4})?)(?:-(\d)x(\d{1,2}))?")
 
 
-def _told(name: str) -> WeightType | None:
+def _named_type(name: str) -> WeightType | None:
     """The type that `name` tells by its numbers."""
     if match := _INTEGER.fullmatch(name):
         bits, group, kind = int(match[1]), int(match[2] or 1), match[3] or ""
@@ -184,13 +184,13 @@ class _Types(dict[str, WeightType]):
     """Types by name: those listed, and those that are told by their numbers."""
 
     def __missing__(self, name: str) -> WeightType:
-        kind = _told(name)
+        kind = _named_type(name)
         if kind is None:
             raise KeyError(name)
         return kind
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or (isinstance(name, str) and _told(name) is not None)
+        return super().__contains__(name) or (isinstance(name, str) and _named_type(name) is not None)
 
 
 TYPES: dict[str, WeightType] = _Types(

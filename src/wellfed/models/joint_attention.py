@@ -92,7 +92,7 @@ class CrossAttention:
         return 2 * self.kv_heads * self.head_dim * self.source if context else 0
 
     def cache_read_elements(self, context: int) -> int:
-        """All of it."""
+        """The whole cache: every query looks at all source tokens."""
         return self.cache_elements(context)
 
     def score_flops(self, queries: int, context: int) -> float:

@@ -135,9 +135,9 @@ def spread(model: Model, quantisation: Quantisation) -> Spread:
         return _EXACT
     if label == "Q2_0":
         return _between(*_TERNARY)
-    own = _of_family(model).get(label)
-    if own is not None:
-        return _between(*own)
+    label_range = _of_family(model).get(label)
+    if label_range is not None:
+        return _between(*label_range)
     released = model.released or ""
     if label.startswith("UD-"):
         since = _SINCE_DYNAMIC_MOE if model.is_moe else _SINCE_DYNAMIC
@@ -168,6 +168,6 @@ def _of(table: dict[str, tuple[_Ends, _Ends]], label: str, model: Model, otherwi
 
 def _between(low: float, high: float) -> Spread:
     """The recipe's own size as the middle where both ends are near enough to it, else half way between them."""
-    own = low >= 1 - MOST and high <= 1 + MOST
-    centre = 1.0 if own else (low + high) / 2
+    plausible = low >= 1 - MOST and high <= 1 + MOST
+    centre = 1.0 if plausible else (low + high) / 2
     return Spread(centre, max(1 - MOST, low / centre), min(1 + MOST, high / centre))

@@ -58,18 +58,18 @@ def native_quantisation(config: Settings) -> str:
 def native_kv(config: Settings) -> str | None:
     """The type that the repository wants its key-value cache in, where it says so."""
     settings = _settings(config) or {}
-    named = settings.get("kv_cache_quant_algo") or settings.get("kv_cache_scheme")
-    if isinstance(named, Mapping):
-        return "fp8" if named.get("num_bits") == 8 and named.get("type") == "float" else None
-    return str(named).lower() if isinstance(named, str) and named else None
+    algorithm = settings.get("kv_cache_quant_algo") or settings.get("kv_cache_scheme")
+    if isinstance(algorithm, Mapping):
+        return "fp8" if algorithm.get("num_bits") == 8 and algorithm.get("type") == "float" else None
+    return str(algorithm).lower() if isinstance(algorithm, str) and algorithm else None
 
 
 def _wide(config: Settings) -> str:
     """The dtype of what is not quantised."""
     inner = config.get("text_config")
     places = (config, inner if isinstance(inner, Mapping) else {})
-    named = next((place[key] for place in places for key in ("torch_dtype", "dtype") if place.get(key)), "bfloat16")
-    return _DTYPES.get(str(named).removeprefix("torch."), "BF16")
+    dtype = next((place[key] for place in places for key in ("torch_dtype", "dtype") if place.get(key)), "bfloat16")
+    return _DTYPES.get(str(dtype).removeprefix("torch."), "BF16")
 
 
 def _settings(config: Settings) -> Settings | None:
@@ -77,27 +77,27 @@ def _settings(config: Settings) -> Settings | None:
     places = [config, *(config[key] for key in ("text_config", "language_config", "llm_config") if key in config)]
     keys = ("quantization_config", "quantization", "compression_config")
     listed = [place[key] for place in places if isinstance(place, Mapping) for key in keys if key in place]
-    stated = next((one for one in listed if isinstance(one, Mapping) and one), None)
-    named = next((one for one in listed if isinstance(one, str) and one), None)
-    if stated is None and named is not None:  # no settings, but a method: never taken for BF16
-        stated = {"quant_method": named}
+    stated = next((entry for entry in listed if isinstance(entry, Mapping) and entry), None)
+    method_name = next((entry for entry in listed if isinstance(entry, str) and entry), None)
+    if stated is None and method_name is not None:  # no settings, but a method: never taken for BF16
+        stated = {"quant_method": method_name}
     nested = stated.get("quantization") if stated else None
     if stated is not None and isinstance(nested, Mapping) and "quant_algo" in nested:
         stated = {**stated, **nested}
     beside = config.get("hf_quant_config")
-    own = beside.get("quantization") if isinstance(beside, Mapping) else None
-    if isinstance(own, Mapping):
+    override = beside.get("quantization") if isinstance(beside, Mapping) else None
+    if isinstance(override, Mapping):
         kind = {"quant_method": "modelopt"} if not stated or "quant_method" not in stated else {}
-        return {**(stated or {}), **own, **kind}
+        return {**(stated or {}), **override, **kind}
     if stated is None and _small_experts(config, {}):
         return {"quant_method": "fp8", "weight_block_size": [128, 128]}
     return stated
 
 
 def _method(settings: Settings) -> str:
-    named = settings.get("quant_method")
-    if isinstance(named, str) and named:
-        return named.lower()
+    method = settings.get("quant_method")
+    if isinstance(method, str) and method:
+        return method.lower()
     producer = settings.get("producer")
     if "quant_algo" in settings or (isinstance(producer, Mapping) and producer.get("name") == "modelopt"):
         return "modelopt"
@@ -110,17 +110,17 @@ def _method(settings: Settings) -> str:
 
 def _small_experts(config: Settings, settings: Settings) -> bool:
     """Whether experts are FP4 beside FP8: DeepSeek-V4 says so in one of three places."""
-    own = config.get("inference_config")
-    places = (config, settings, own if isinstance(own, Mapping) else {})
+    inference_config = config.get("inference_config")
+    places = (config, settings, inference_config if isinstance(inference_config, Mapping) else {})
     return any(place.get("expert_dtype") == "fp4" for place in places)
 
 
 def _with_small_experts(recipe: Recipe, config: Settings, settings: Settings) -> Recipe:
     if not _small_experts(config, settings) or recipe.method not in {"fp8"}:
         return recipe
-    named = recipe.format if recipe.rules else "fp8-fp4-experts"
+    label = recipe.format if recipe.rules else "fp8-fp4-experts"
     kind = "FP8-UE8M0" if recipe.default == "FP8" else recipe.default
-    return Recipe(named, recipe.method, kind, recipe.wide, recipe.kept, recipe.rules, experts=_EXPERTS_4)
+    return Recipe(label, recipe.method, kind, recipe.wide, recipe.unquantised, recipe.rules, experts=_EXPERTS_4)
 
 
 def _number(settings: Settings, key: str, default: float) -> float:
@@ -128,7 +128,7 @@ def _number(settings: Settings, key: str, default: float) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
 
 
-def _whole(settings: Settings, key: str, default: int) -> int:
+def _integer_of(settings: Settings, key: str, default: int) -> int:
     return int(_number(settings, key, default))
 
 
@@ -152,14 +152,14 @@ def _fbgemm(settings: Settings, wide: str) -> Recipe:
 
 
 def _awq(settings: Settings, wide: str) -> Recipe:
-    bits, group = _whole(settings, "bits", _whole(settings, "w_bit", 4)), _group(settings, "q_group_size")
+    bits, group = _integer_of(settings, "bits", _integer_of(settings, "w_bit", 4)), _group(settings, "q_group_size")
     kind = _integer(bits, group, zeros=settings.get("zero_point") is not False)
     return Recipe(integer_format(bits), "awq", kind, wide, kept_in(settings))
 
 
 def _gptq(settings: Settings, wide: str) -> Recipe:
     """Zero points are stored even where the values are symmetric, and the group of each input column."""
-    bits, group = _whole(settings, "bits", 4), _group(settings)
+    bits, group = _integer_of(settings, "bits", 4), _group(settings)
     kind = f"INT{bits}-G{group}X" if group > 0 else f"INT{bits}-R"
     return Recipe(
         integer_format(bits),
@@ -182,27 +182,30 @@ def _dynamic(settings: Settings, group: int) -> tuple[tuple[Patterns, str], ...]
     if not isinstance(listed, Mapping):
         return ()
     rules: list[tuple[Patterns, str]] = []
-    for text, own in listed.items():
+    for text, override in listed.items():
         if str(text).startswith("-:"):
             rules.append((Patterns(("re:" + str(text)[2:],)), "BF16"))
-        elif isinstance(own, Mapping):
-            bits, width = _whole(own, "bits", _whole(settings, "bits", 4)), _whole(own, "group_size", group)
+        elif isinstance(override, Mapping):
+            bits, width = (
+                _integer_of(override, "bits", _integer_of(settings, "bits", 4)),
+                _integer_of(override, "group_size", group),
+            )
             rules.append((Patterns(("re:" + str(text).removeprefix("+:"),)), f"INT{bits}-G{width}X"))
     return tuple(rules)
 
 
 def _auto_round(settings: Settings, wide: str) -> Recipe:
-    bits, group = _whole(settings, "bits", 4), _group(settings)
+    bits, group = _integer_of(settings, "bits", 4), _group(settings)
     extra = settings.get("extra_config")
-    own: list[tuple[Patterns, str]] = []
+    rules: list[tuple[Patterns, str]] = []
     for name, values in extra.items() if isinstance(extra, Mapping) else ():
         if isinstance(values, Mapping):
-            width = _whole(values, "bits", bits)
-            own.append((Patterns((str(name),)), wide if width >= 16 else _integer(width, group)))
+            width = _integer_of(values, "bits", bits)
+            rules.append((Patterns((str(name),)), wide if width >= 16 else _integer(width, group)))
     form, kind = _AUTO_ROUND_FLOATS.get(
         (str(settings.get("data_type")), bits), (integer_format(bits), _integer(bits, group))
     )
-    return Recipe(form, "auto-round", kind, wide, kept_in(settings), tuple(own))
+    return Recipe(form, "auto-round", kind, wide, kept_in(settings), tuple(rules))
 
 
 # data_type and bits: the format and its type
@@ -214,9 +217,9 @@ _AUTO_ROUND_FLOATS = {
 }
 
 
-def _group(settings: Settings, other: str = "group_size") -> int:
+def _group(settings: Settings, fallback: str = "group_size") -> int:
     """Values in a group; -1 is a whole row."""
-    return _whole(settings, "group_size", _whole(settings, other, 128))
+    return _integer_of(settings, "group_size", _integer_of(settings, fallback, 128))
 
 
 def _integer(bits: int, group: int, zeros: bool = True) -> str:
@@ -224,9 +227,9 @@ def _integer(bits: int, group: int, zeros: bool = True) -> str:
 
 
 def _bitsandbytes(settings: Settings, wide: str) -> Recipe:
-    kept = Patterns(texts(settings, "llm_int8_skip_modules", "modules_to_not_convert"))
+    unquantised = Patterns(texts(settings, "llm_int8_skip_modules", "modules_to_not_convert"))
     if settings.get("load_in_8bit"):
-        return Recipe("int8", "bitsandbytes", "INT8", wide, kept)
+        return Recipe("int8", "bitsandbytes", "INT8", wide, unquantised)
     if settings.get("load_in_4bit") is False:
         raise Unsupported(
             sentence(
@@ -234,25 +237,25 @@ def _bitsandbytes(settings: Settings, wide: str) -> Recipe:
             )
         )
     nested = settings.get("bnb_4bit_use_double_quant") is True
-    named = "fp4" if settings.get("bnb_4bit_quant_type") == "fp4" else "nf4"
+    kind_name = "fp4" if settings.get("bnb_4bit_quant_type") == "fp4" else "nf4"
     kind = "NF4" if nested else "NF4-PLAIN"
-    return Recipe("bnb-fp4" if named == "fp4" else "nf4", "bitsandbytes", kind, wide, kept)
+    return Recipe("bnb-fp4" if kind_name == "fp4" else "nf4", "bitsandbytes", kind, wide, unquantised)
 
 
 def _hqq(settings: Settings, wide: str) -> Recipe:
     inner = settings.get("quant_config")
     values = inner.get("weight_quant_params") if isinstance(inner, Mapping) else None
-    own: Settings = values if isinstance(values, Mapping) else settings
-    bits, group = _whole(own, "nbits", 4), _whole(own, "group_size", 64)
-    kept = Patterns(texts(settings, "skip_modules") or ("lm_head",))
-    return Recipe(integer_format(bits), "hqq", f"HQQ{bits}-G{group}", wide, kept)
+    weight_settings: Settings = values if isinstance(values, Mapping) else settings
+    bits, group = _integer_of(weight_settings, "nbits", 4), _integer_of(weight_settings, "group_size", 64)
+    unquantised = Patterns(texts(settings, "skip_modules") or ("lm_head",))
+    return Recipe(integer_format(bits), "hqq", f"HQQ{bits}-G{group}", wide, unquantised)
 
 
 def _aqlm(settings: Settings, wide: str) -> Recipe:
-    books, width = _whole(settings, "num_codebooks", 1), _whole(settings, "nbits_per_codebook", 16)
-    bits = books * width / max(1, _whole(settings, "in_group_size", 8))
-    kept = Patterns(texts(settings, "linear_weights_not_to_quantize"))
-    return Recipe("aqlm", "aqlm", f"AQLM{bits:g}-{books}x{width}", wide, kept)
+    books, width = _integer_of(settings, "num_codebooks", 1), _integer_of(settings, "nbits_per_codebook", 16)
+    bits = books * width / max(1, _integer_of(settings, "in_group_size", 8))
+    unquantised = Patterns(texts(settings, "linear_weights_not_to_quantize"))
+    return Recipe("aqlm", "aqlm", f"AQLM{bits:g}-{books}x{width}", wide, unquantised)
 
 
 _VPTQ_BITS = 3.0
@@ -266,11 +269,11 @@ def _vptq(settings: Settings, wide: str) -> Recipe:
         for values in (listed.values() if isinstance(listed, Mapping) else ())
         if isinstance(values, Mapping)
     ]
-    known = [bits for bits in sizes if bits]
-    bits = sum(known) / len(known) if known else _VPTQ_BITS
+    known_bits = [bits for bits in sizes if bits]
+    bits = sum(known_bits) / len(known_bits) if known_bits else _VPTQ_BITS
     notes = (
         ()
-        if known
+        if known_bits
         else (
             sentence(
                 "native-formats.config-does-say",
@@ -304,24 +307,26 @@ def _torchao(settings: Settings, wide: str) -> Recipe:
     """By the name of torchao's own config class."""
     inner = settings.get("quant_type")
     values: object = inner.get("default", inner) if isinstance(inner, Mapping) else inner
-    named = str(values.get("_type", "")) if isinstance(values, Mapping) else str(values)
+    type_name = str(values.get("_type", "")) if isinstance(values, Mapping) else str(values)
     data = values.get("_data") if isinstance(values, Mapping) else None
-    group = _whole(data if isinstance(data, Mapping) else settings, "group_size", 128)
-    text = named.lower().replace("_", "")
+    group = _integer_of(data if isinstance(data, Mapping) else settings, "group_size", 128)
+    text = type_name.lower().replace("_", "")
     if not any(sign in text for sign in _TORCHAO_SIGNS):  # IntxWeightOnlyConfig and per-module configs say it inside
         text = str(values).lower().replace("_", "")
-    kept = kept_in(settings)
+    unquantised = kept_in(settings)
     if "int4" in text:
-        return Recipe("int4", "torchao", f"HQQ4-G{group}", wide, kept)  # scale and zero point a group, 16 bits each
+        return Recipe(
+            "int4", "torchao", f"HQQ4-G{group}", wide, unquantised
+        )  # scale and zero point a group, 16 bits each
     if "int8" in text:
-        return Recipe("int8", "torchao", "INT8", wide, kept)
+        return Recipe("int8", "torchao", "INT8", wide, unquantised)
     if "float8" in text or "fp8" in text:
-        return Recipe("fp8", "torchao", "FP8-ROW", wide, kept)
+        return Recipe("fp8", "torchao", "FP8-ROW", wide, unquantised)
     for sign, kind in (("mxfp4", "MXFP4"), ("nvfp4", "NVFP4-16"), ("mxfp8", "MXFP8")):
         if sign in text or (sign == "mxfp8" and "mxdynamic" in text):
-            return Recipe(sign, "torchao", kind, wide, kept)
+            return Recipe(sign, "torchao", kind, wide, unquantised)
     raise Unsupported(
-        sentence("native-formats.torchao-known-here", "torchao's {named!r} is not known here", named=named[:60])
+        sentence("native-formats.torchao-known-here", "torchao's {named!r} is not known here", named=type_name[:60])
     )
 
 
@@ -333,14 +338,14 @@ def _exl(settings: Settings, wide: str) -> Recipe:
 
 def _mlx(settings: Settings, wide: str) -> Recipe:
     """MLX quantises embeddings and head too; a module may have its own bits, or false."""
-    default, named = _mlx_type(settings), _mlx_name(settings)
+    default, label = _mlx_type(settings), _mlx_name(settings)
     rules = []
-    for name, own in settings.items():
-        if isinstance(own, Mapping):
-            rules.append((Patterns((name,)), _mlx_type({**settings, **own})))
-        elif own is False and "." in name:
+    for name, override in settings.items():
+        if isinstance(override, Mapping):
+            rules.append((Patterns((name,)), _mlx_type({**settings, **override})))
+        elif override is False and "." in name:
             rules.append((Patterns((name,)), wide))
-    return Recipe(named, "mlx", default, wide, rules=tuple(rules), head=default, embedding=default)
+    return Recipe(label, "mlx", default, wide, rules=tuple(rules), head=default, embedding=default)
 
 
 _MLX_MODES = {"mxfp4": "MXFP4", "mxfp8": "MXFP8", "nvfp4": "NVFP4-16"}
@@ -348,12 +353,12 @@ _MLX_MODES = {"mxfp4": "MXFP4", "mxfp8": "MXFP8", "nvfp4": "NVFP4-16"}
 
 def _mlx_type(settings: Settings) -> str:
     mode = str(settings.get("mode") or "affine")
-    return _MLX_MODES.get(mode) or f"MLX{_whole(settings, 'bits', 4)}-G{_whole(settings, 'group_size', 64)}"
+    return _MLX_MODES.get(mode) or f"MLX{_integer_of(settings, 'bits', 4)}-G{_integer_of(settings, 'group_size', 64)}"
 
 
 def _mlx_name(settings: Settings) -> str:
     mode = str(settings.get("mode") or "affine")
-    return mode if mode in _MLX_MODES else integer_format(_whole(settings, "bits", 4))
+    return mode if mode in _MLX_MODES else integer_format(_integer_of(settings, "bits", 4))
 
 
 def _mxfp4(settings: Settings, wide: str) -> Recipe:

@@ -49,8 +49,10 @@ def weight_type(values: Settings) -> tuple[str, str]:
 def compressed_tensors(settings: Settings, wide: str) -> Recipe:
     """Each group's targets are a kind of module ("Linear") or names; `ignore` stays as it is."""
     groups = settings.get("config_groups")
-    members = [one for one in groups.values() if isinstance(one, Mapping)] if isinstance(groups, Mapping) else []
-    default, named, rules = "", Counter[str](), []
+    members = (
+        [member for member in groups.values() if isinstance(member, Mapping)] if isinstance(groups, Mapping) else []
+    )
+    default, labels, rules = "", Counter[str](), []
     for group in members:
         values = group.get("weights")
         if not isinstance(values, Mapping):
@@ -58,18 +60,18 @@ def compressed_tensors(settings: Settings, wide: str) -> Recipe:
         label, kind = weight_type(values)
         targets = texts(group, "targets") or ("Linear",)
         names = tuple(name for name in targets if name not in _EVERYTHING)
-        named[label] += 1000 if len(names) < len(targets) else len(names)
+        labels[label] += 1000 if len(names) < len(targets) else len(names)
         if len(names) < len(targets):
             default = kind
         if names:
             rules.append((Patterns(names), kind))
-    if not named:
+    if not labels:
         raise Unsupported("compressed-tensors without a group that has weights: nothing is known of its types")
-    kept = kept_in(settings)
-    kept_first = ((kept, wide),) if kept.texts else ()
-    head = default if default and not kept.matches(("lm_head",), None) else ""
+    unquantised = kept_in(settings)
+    kept_first = ((unquantised, wide),) if unquantised.texts else ()
+    head = default if default and not unquantised.matches(("lm_head",), None) else ""
     return Recipe(
-        named.most_common(1)[0][0], "compressed-tensors", default, wide, kept, (*kept_first, *rules), head=head
+        labels.most_common(1)[0][0], "compressed-tensors", default, wide, unquantised, (*kept_first, *rules), head=head
     )
 
 
@@ -99,9 +101,9 @@ def _algorithm(name: object, group: object) -> tuple[str, str]:
     if text in _BY_GROUP:
         width = group if isinstance(group, int) and group > 0 else 128
         return f"int{_BY_GROUP[text]}", f"INT{_BY_GROUP[text]}-G{width}S"
-    for sign, known in _BY_SIGN:
+    for sign, scheme in _BY_SIGN:
         if sign in text and text not in _ALGORITHMS:
-            return known
+            return scheme
     if text not in _ALGORITHMS:
         raise Unsupported(f"ModelOpt's quantisation {str(name)[:40]!r} is not known here")
     return _ALGORITHMS[text]
@@ -110,15 +112,22 @@ def _algorithm(name: object, group: object) -> tuple[str, str]:
 def modelopt(settings: Settings, wide: str) -> Recipe:
     """One algorithm but for `exclude_modules`, or with MIXED_PRECISION one for each of `quantized_layers`."""
     listed = settings.get("quantized_layers")
-    named = settings.get("quant_algo") or settings.get("quant_method")
-    kept = kept_in(settings)
+    algorithm = settings.get("quant_algo") or settings.get("quant_method")
+    unquantised = kept_in(settings)
     if not isinstance(listed, Mapping) or not listed:
         groups = settings.get("config_groups")
-        if str(named).upper() in {"MIXED_PRECISION", "MODELOPT", "NONE"} and isinstance(groups, Mapping):
-            own = compressed_tensors(settings, wide)
-            return Recipe(own.format, "modelopt", own.default, wide, own.kept, own.rules)
-        label, kind = _algorithm(named, settings.get("group_size"))
-        return Recipe(label, "modelopt", kind, wide, kept)
+        if str(algorithm).upper() in {"MIXED_PRECISION", "MODELOPT", "NONE"} and isinstance(groups, Mapping):
+            weight_recipe = compressed_tensors(settings, wide)
+            return Recipe(
+                weight_recipe.format,
+                "modelopt",
+                weight_recipe.default,
+                wide,
+                weight_recipe.unquantised,
+                weight_recipe.rules,
+            )
+        label, kind = _algorithm(algorithm, settings.get("group_size"))
+        return Recipe(label, "modelopt", kind, wide, unquantised)
     by_type: dict[str, list[str]] = {}
     labels: Counter[str] = Counter()
     for name, values in listed.items():
@@ -127,7 +136,7 @@ def modelopt(settings: Settings, wide: str) -> Recipe:
         by_type.setdefault(kind, []).append(str(name))
         labels[label] += _share(str(name))
     rules = tuple((Patterns(tuple(names)), kind) for kind, names in by_type.items())
-    return Recipe(labels.most_common(1)[0][0], "modelopt", "", wide, kept, rules)
+    return Recipe(labels.most_common(1)[0][0], "modelopt", "", wide, unquantised, rules)
 
 
 def _share(name: str) -> int:
@@ -141,27 +150,27 @@ _QUARK_INTEGERS = {"int4": 4, "uint4": 4, "int8": 8, "uint8": 8, "int3": 3, "int
 def _quark_type(values: Settings) -> tuple[str, str]:
     weight = values.get("weight")
     inner: object = weight[0] if isinstance(weight, list) and weight else weight
-    own: Settings = inner if isinstance(inner, Mapping) else {}
-    kind, group = str(own.get("dtype", "")), own.get("group_size")
+    tensor_settings: Settings = inner if isinstance(inner, Mapping) else {}
+    kind, group = str(tensor_settings.get("dtype", "")), tensor_settings.get("group_size")
     width = group if isinstance(group, int) and not isinstance(group, bool) else 0
     if kind == "fp4":
         return ("nvfp4", "NVFP4-16") if width == 16 else ("mxfp4", "MXFP4")
     if kind in {"fp6_e2m3", "fp6_e3m2", "fp6"}:
         return "mxfp6", "MXFP6"
     if kind.startswith("fp8"):
-        rowwise = own.get("qscheme") == "per_channel"
+        rowwise = tensor_settings.get("qscheme") == "per_channel"
         return ("mxfp8", "MXFP8") if width == 32 else ("fp8", "FP8-ROW" if rowwise else "FP8-TENSOR")
     if kind in _QUARK_INTEGERS:
         bits = _QUARK_INTEGERS[kind]
-        zeros = "S" if own.get("symmetric") is not False else ""
+        zeros = "S" if tensor_settings.get("symmetric") is not False else ""
         return f"int{bits}", f"INT{bits}-G{width}{zeros}" if width > 0 else f"INT{bits}-R"
     raise Unsupported(f"Quark's weight type {kind[:40]!r} is not known here")
 
 
 def quark(settings: Settings, wide: str) -> Recipe:
     """AMD's Quark: one type, others for `layer_quant_config`'s patterns, `exclude` stays as it is."""
-    whole = settings.get("global_quant_config")
-    label, kind = _quark_type(whole if isinstance(whole, Mapping) else {})
+    global_config = settings.get("global_quant_config")
+    label, kind = _quark_type(global_config if isinstance(global_config, Mapping) else {})
     layers = settings.get("layer_quant_config")
     rules = []
     for name, values in layers.items() if isinstance(layers, Mapping) else ():

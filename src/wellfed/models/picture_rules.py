@@ -26,7 +26,10 @@ def largest(sight: Sight) -> Seen:
         return Seen(tokens + sight.around, tokens * sight.merge**2, tokens * sight.merge**2)
     side = sight.tile or 1
     sides = [(10_000, 10_000), *((columns * side, rows * side) for rows, columns in _grids(sight.most))]
-    return max((seen(sight, width, height) for width, height in sides), key=lambda one: (one.tokens, one.patches))
+    return max(
+        (seen(sight, width, height) for width, height in sides),
+        key=lambda seen_picture: (seen_picture.tokens, seen_picture.patches),
+    )
 
 
 def _fixed(sight: Sight, width: int, height: int, most: int) -> Seen:
@@ -34,7 +37,7 @@ def _fixed(sight: Sight, width: int, height: int, most: int) -> Seen:
     return Seen(sight.tile_tokens + sight.around, patches, patches)
 
 
-def _whole(sight: Sight, rows: int, columns: int, extra: int = 0) -> Seen:
+def _grid_seen(sight: Sight, rows: int, columns: int, extra: int = 0) -> Seen:
     """A picture of rows x columns tokens as one piece."""
     patches = rows * columns * sight.merge**2
     return Seen(rows * columns + sight.around + extra, patches, patches)
@@ -50,7 +53,7 @@ def _native(sight: Sight, width: int, height: int, most: int) -> Seen:
     elif tall * wide < sight.min_pixels:
         scale = math.sqrt(sight.min_pixels / (height * width))
         tall, wide = (math.ceil(side * scale / unit) * unit for side in (height, width))
-    return _whole(sight, tall // unit, wide // unit)
+    return _grid_seen(sight, tall // unit, wide // unit)
 
 
 def _padded(sight: Sight, width: int, height: int, most: int) -> Seen:
@@ -60,7 +63,7 @@ def _padded(sight: Sight, width: int, height: int, most: int) -> Seen:
     count = max(1, height // patch) * max(1, width // patch)
     scale = min(1.0, math.sqrt(patches / count))
     tall, wide = (max(1, int(side * scale)) for side in (height, width))
-    return _whole(sight, math.ceil(tall / unit), math.ceil(wide / unit))
+    return _grid_seen(sight, math.ceil(tall / unit), math.ceil(wide / unit))
 
 
 def _budget(sight: Sight, width: int, height: int, most: int) -> Seen:
@@ -72,7 +75,7 @@ def _budget(sight: Sight, width: int, height: int, most: int) -> Seen:
         rows, columns = 1, min(width // height, tokens)
     elif not columns:
         rows, columns = min(height // width, tokens), 1
-    return _whole(sight, rows, columns)
+    return _grid_seen(sight, rows, columns)
 
 
 def _longest(sight: Sight, width: int, height: int, most: int) -> Seen:
@@ -82,24 +85,24 @@ def _longest(sight: Sight, width: int, height: int, most: int) -> Seen:
     if most and rows * columns > most:
         scale = math.sqrt(most / (rows * columns))
         rows, columns = max(1, math.floor(rows * scale)), max(1, math.floor(columns * scale))
-    return _whole(sight, rows, columns, extra=rows)
+    return _grid_seen(sight, rows, columns, extra=rows)
 
 
 def _tiled(sight: Sight, grid: Grid, thumbnail: Seen | None = None) -> Seen:
     """Tiles of a grid, and one of the whole picture beside several (`thumbnail`: where that is no tile)."""
     rows, columns = grid
     count, patches = rows * columns, (sight.tile // sight.patch) ** 2
-    tokens = count * (sight.tile_tokens + sight.each) + (rows * sight.row if count > 1 else 0)
+    tokens = count * (sight.tile_tokens + sight.per_tile) + (rows * sight.row if count > 1 else 0)
     if count == 1:
         return Seen(tokens + sight.around, patches, patches)
-    whole = thumbnail or Seen(sight.tile_tokens, patches, patches)
-    return Seen(tokens + whole.tokens + sight.each + sight.around, count * patches + whole.patches, patches)
+    overview = thumbnail or Seen(sight.tile_tokens, patches, patches)
+    return Seen(tokens + overview.tokens + sight.per_tile + sight.around, count * patches + overview.patches, patches)
 
 
 def _grids(most: int, least: int = 1) -> list[Grid]:
     """All grids of at most so many tiles, fewest first, as (rows, columns)."""
-    found = {(h, w) for w in range(1, most + 1) for h in range(1, most + 1) if least <= w * h <= most}
-    return sorted(found, key=lambda grid: (grid[0] * grid[1], grid[1]))
+    grids = {(h, w) for w in range(1, most + 1) for h in range(1, most + 1) if least <= w * h <= most}
+    return sorted(grids, key=lambda grid: (grid[0] * grid[1], grid[1]))
 
 
 def _closest(sight: Sight, width: int, height: int, most: int) -> Seen:
@@ -128,12 +131,12 @@ def _canvas(sight: Sight, width: int, height: int, most: int) -> Seen:
 
 def _nearly(sight: Sight, width: int, height: int, most: int) -> Seen:
     """Twice the pixels of a tile are one piece, shrunk; beyond, at least two tiles and the shrunk whole."""
-    one, unit = _native(sight, width, height, 0), sight.patch * sight.merge
+    native, unit = _native(sight, width, height, 0), sight.patch * sight.merge
     tall, wide = (max(sight.patch, round(side / unit) * unit) for side in (height, width))
     if tall * wide <= 2 * sight.max_pixels:
-        return one
+        return native
     grid = _closest_grid(sight, width, height, _grids(sight.most, least=2))
-    return _tiled(sight, grid, Seen(one.tokens - sight.around, one.patches, one.span))
+    return _tiled(sight, grid, Seen(native.tokens - sight.around, native.patches, native.span))
 
 
 def _pinpoints(sight: Sight, width: int, height: int, most: int) -> Seen:
@@ -144,14 +147,14 @@ def _pinpoints(sight: Sight, width: int, height: int, most: int) -> Seen:
         tall -= (tall - int(round(height * (wide / width), 7))) // 2 * 2
     else:
         wide -= (wide - int(round(width * (tall / height), 7))) // 2 * 2
-    kept, ends = tall * wide, tall
+    row_tokens, ends = tall * wide, tall
     if sight.max_pixels:  # too many are resized down (anyres_max_9)
         ratio = math.sqrt(tall * wide * sight.patch**2 / sight.max_pixels)
         if ratio > 1.1:
             ends = int(tall // ratio)
-            kept = ends * int(wide // ratio)
+            row_tokens = ends * int(wide // ratio)
     patches = side * side
-    return Seen(kept + ends + patches + sight.around, (rows * columns + 1) * patches, patches)
+    return Seen(row_tokens + ends + patches + sight.around, (rows * columns + 1) * patches, patches)
 
 
 def _best_pinpoint(sight: Sight, width: int, height: int) -> Grid:
@@ -160,8 +163,8 @@ def _best_pinpoint(sight: Sight, width: int, height: int) -> Grid:
     def worth(grid: Grid) -> tuple[int, int]:
         tall, wide = grid[0] * sight.tile, grid[1] * sight.tile
         scale = min(wide / width, tall / height)
-        kept = min(int(width * scale) * int(height * scale), width * height)
-        return kept, kept - tall * wide
+        effective = min(int(width * scale) * int(height * scale), width * height)
+        return effective, effective - tall * wide
 
     return max(sight.grids, key=worth)
 

@@ -33,8 +33,8 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tower:
-    """A stack of ordinary blocks over patches. `window`: patches that attend to one another, except in `whole` blocks
-    (0: all of a picture or tile, in every block). `gated`: feed-forward layers have three matrices.
+    """A stack of ordinary blocks over patches. `window`: patches that attend to one another (0: all of a picture or
+    tile, in every block); in `full_blocks` of the blocks all do. `gated`: feed-forward layers have three matrices.
     """
 
     width: int
@@ -42,7 +42,7 @@ class Tower:
     feed_forward: int
     gated: bool = False
     window: int = 0
-    whole: int = 0
+    full_blocks: int = 0
     most_parameters: float = float("inf")  # of models whose tower counts no more than this
 
     @property
@@ -56,7 +56,7 @@ class Tower:
 
     def score_flops(self, patches: float, span: float) -> float:
         """FLOP of attention: 4 x width for each patch, block and patch attended to, `span` of them."""
-        wide = self.whole if self.window else self.depth
+        wide = self.full_blocks if self.window else self.depth
         seen = wide * span + (self.depth - wide) * min(span, self.window or span)
         return 4 * self.width * patches * seen
 
@@ -83,8 +83,8 @@ class Sight:
     """A family's rule and its figures, by kind of rule (see `picture_rules`).
 
     `patch`: pixels of a patch's side; `merge`: patches of a side that become one token; `tile`: pixels of a tile's
-    side, or of the longest edge; `tile_tokens`: what a tile becomes; `most`: tiles at most; `around`, `each`, `row`:
-    tokens that mark a picture, a tile, a row of tiles. `local_tokens`: llama.cpp's own bound, where it has one.
+    side, or of the longest edge; `tile_tokens`: what a tile becomes; `most`: tiles at most; `around`, `per_tile`,
+    `row`: tokens that mark a picture, a tile, a row of tiles. `local_tokens`: llama.cpp's own bound, where it has one.
     """
 
     id: str
@@ -97,7 +97,7 @@ class Sight:
     min_pixels: int = 0
     max_pixels: int = 0
     around: int = 0
-    each: int = 0
+    per_tile: int = 0
     row: int = 0
     grids: tuple[tuple[int, int], ...] = ()  # (rows, columns) of tiles that a list allows
     towers: tuple[Tower, ...] = ()
@@ -107,8 +107,8 @@ class Sight:
 
     def tower(self, parameters: float) -> Tower | None:
         """The tower of a model whose parts for pictures count `parameters` (0: not known, the largest)."""
-        found = [tower for tower in self.towers if parameters <= tower.most_parameters]
-        return (found[0] if parameters else self.towers[-1]) if found else None
+        fitting = [tower for tower in self.towers if parameters <= tower.most_parameters]
+        return (fitting[0] if parameters else self.towers[-1]) if fitting else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Pictures:
 
     @property
     def tokens(self) -> int:
-        """Of all of them."""
+        """Tokens that the pictures of a prompt become."""
         return self.count * self.seen.tokens
 
     def handed_on_bytes(self, tokens: float, hidden: int) -> float:

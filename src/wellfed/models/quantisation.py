@@ -31,7 +31,6 @@ class Quantisation:
     family: str  # gguf | safetensors
     recipe: str  # a mix of recipes.py or a scheme of recipes_safetensors.py
     bits: float
-    default_kv: str = "f16"
     file_bytes: float | None = None
     file_bits: float | None = None  # per weight, over the whole file
     mtp_bytes: float | None = None  # of multi-token-prediction layers beside `file_bytes`, where known
@@ -118,13 +117,13 @@ def tensor_type(model: Model, quantisation: Quantisation, tensor: Tensor) -> str
 
 def _gguf_kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], str]:
     """The types of a model's tensors: what is the same for all of them is looked up once."""
-    recipe, facts, held = ALL_MIXES[quantisation.recipe], _facts(model), quantisation.resident
-    resident = Mix(held, output=held) if held else recipe
+    recipe, facts, resident_type = ALL_MIXES[quantisation.recipe], _facts(model), quantisation.resident
+    resident = Mix(resident_type, output=resident_type) if resident_type else recipe
 
     def kind(tensor: Tensor) -> str:
         mix = recipe if tensor.part is Part.ROUTED_EXPERTS else resident
-        own = _of_maker(model, quantisation, mix, tensor)
-        return kept_type(model.architecture, tensor) or own or gguf_type(mix, tensor, facts)
+        maker_type = _of_maker(model, quantisation, mix, tensor)
+        return kept_type(model.architecture, tensor) or maker_type or gguf_type(mix, tensor, facts)
 
     return kind
 
@@ -208,10 +207,10 @@ class Tally:
 def _shares(kinds: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
     """Each type's share of the weights (not of the bytes), largest first."""
     counts = {kind: size / TYPES[kind].bits for kind, size in kinds.items() if kind in TYPES}
-    whole = sum(counts.values())
+    total = sum(counts.values())
     return (
-        tuple(sorted(((kind, count / whole) for kind, count in counts.items()), key=lambda one: -one[1]))
-        if whole
+        tuple(sorted(((kind, count / total) for kind, count in counts.items()), key=lambda pair: -pair[1]))
+        if total
         else ()
     )
 
@@ -228,11 +227,11 @@ def _kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], str]:
     recipe = model.native_recipe
     if recipe is None or quantisation.id != model.native_quantisation:
         return lambda tensor: tensor_type(model, quantisation, tensor)
-    own, seen = recipe.own_layers(), dict[Tensor, str]()
+    quantised_layers, seen = recipe.own_layers(), dict[tuple[Tensor, bool], str]()
 
     def kind(tensor: Tensor) -> str:
-        alike = own is not None and tensor.layer is not None and tensor.layer not in own
-        key = replace(tensor, layer=-1) if alike else tensor
+        alike = quantised_layers is not None and tensor.layer is not None and tensor.layer not in quantised_layers
+        key = (replace(tensor, layer=None) if alike else tensor, alike)
         if key not in seen:
             seen[key] = recipe.type_of(tensor, len(model.layers), model.family)
         return seen[key]

@@ -13,37 +13,36 @@ from wellfed.patterns import regex
 from wellfed.units import parse_bytes
 
 _SAFETENSORS = (
-    Quantisation("fp32", "FP32", "safetensors", "fp32", 32, "bf16", aliases=("float32",)),
-    Quantisation("bf16", "BF16", "safetensors", "bf16", 16, "bf16", aliases=("bfloat16", "original", "native")),
-    Quantisation("fp16", "FP16", "safetensors", "fp16", 16, "fp16", aliases=("float16", "half")),
-    Quantisation("fp8", "FP8", "safetensors", "fp8", 8, "bf16", aliases=("f8", "e4m3", "fp8-block", "fp8-dynamic")),
-    Quantisation("int8", "INT8", "safetensors", "int8", 8, "bf16", aliases=("w8a8", "w8a16", "amx-int8", "gptq-int8")),
+    Quantisation("fp32", "FP32", "safetensors", "fp32", 32, aliases=("float32",)),
+    Quantisation("bf16", "BF16", "safetensors", "bf16", 16, aliases=("bfloat16", "original", "native")),
+    Quantisation("fp16", "FP16", "safetensors", "fp16", 16, aliases=("float16", "half")),
+    Quantisation("fp8", "FP8", "safetensors", "fp8", 8, aliases=("f8", "e4m3", "fp8-block", "fp8-dynamic")),
+    Quantisation("int8", "INT8", "safetensors", "int8", 8, aliases=("w8a8", "w8a16", "amx-int8", "gptq-int8")),
     Quantisation(
         "int4",
         "INT4 (AWQ, GPTQ)",
         "safetensors",
         "int4",
         4.16,
-        "bf16",
         aliases=("awq", "gptq", "w4a16", "awq-int4", "gptq-int4", "int4-g128", "amx-int4"),
     ),
-    Quantisation("nvfp4", "NVFP4", "safetensors", "nvfp4", 4.5, "fp8", aliases=("fp4", "w4a4")),
-    Quantisation("nvfp4-ffn", "NVFP4, attention in BF16", "safetensors", "nvfp4-ffn", 4.6, "fp8"),
-    Quantisation("mxfp4", "MXFP4", "safetensors", "mxfp4", 4.25, "bf16"),
-    Quantisation("mxfp4-experts", "MXFP4 experts, rest BF16", "safetensors", "mxfp4-experts", 4.25, "bf16"),
-    Quantisation("fp8-fp4-experts", "FP4 experts, rest FP8", "safetensors", "fp8-fp4-experts", 4.5, "fp8"),
-    Quantisation("int2", "INT2", "safetensors", "int2", 2.2, "bf16", aliases=("gptq-int2", "w2a16", "2bit")),
-    Quantisation("int3", "INT3", "safetensors", "int3", 3.2, "bf16", aliases=("gptq-int3", "w3a16", "3bit")),
-    Quantisation("int5", "INT5 (MLX)", "safetensors", "int5", 5.5, "bf16", aliases=("5bit",)),
-    Quantisation("int6", "INT6 (MLX)", "safetensors", "int6", 6.5, "bf16", aliases=("6bit",)),
-    Quantisation("nf4", "NF4 (bitsandbytes)", "safetensors", "nf4", 4.13, "bf16", aliases=("bnb-4bit", "bnb-nf4")),
-    Quantisation("bnb-fp4", "FP4 (bitsandbytes)", "safetensors", "bnb-fp4", 4.5, "bf16"),
-    Quantisation("aqlm", "AQLM", "safetensors", "aqlm", 2.3, "bf16", aliases=("aqlm-2bit",)),
-    Quantisation("vptq", "VPTQ", "safetensors", "vptq", 3.0, "bf16"),
-    Quantisation("mxfp6", "MXFP6", "safetensors", "mxfp6", 6.25, "bf16"),
-    Quantisation("mxfp8", "MXFP8", "safetensors", "mxfp8", 8.25, "bf16"),
-    Quantisation("ternary", "ternary (BitNet)", "safetensors", "ternary", 2, "bf16", aliases=("1.58bit",)),
-    Quantisation("int4-experts", "INT4 experts, rest BF16", "safetensors", "int4-experts", 4.5, "bf16"),
+    Quantisation("nvfp4", "NVFP4", "safetensors", "nvfp4", 4.5, aliases=("fp4", "w4a4")),
+    Quantisation("nvfp4-ffn", "NVFP4, attention in BF16", "safetensors", "nvfp4-ffn", 4.6),
+    Quantisation("mxfp4", "MXFP4", "safetensors", "mxfp4", 4.25),
+    Quantisation("mxfp4-experts", "MXFP4 experts, rest BF16", "safetensors", "mxfp4-experts", 4.25),
+    Quantisation("fp8-fp4-experts", "FP4 experts, rest FP8", "safetensors", "fp8-fp4-experts", 4.5),
+    Quantisation("int2", "INT2", "safetensors", "int2", 2.2, aliases=("gptq-int2", "w2a16", "2bit")),
+    Quantisation("int3", "INT3", "safetensors", "int3", 3.2, aliases=("gptq-int3", "w3a16", "3bit")),
+    Quantisation("int5", "INT5 (MLX)", "safetensors", "int5", 5.5, aliases=("5bit",)),
+    Quantisation("int6", "INT6 (MLX)", "safetensors", "int6", 6.5, aliases=("6bit",)),
+    Quantisation("nf4", "NF4 (bitsandbytes)", "safetensors", "nf4", 4.13, aliases=("bnb-4bit", "bnb-nf4")),
+    Quantisation("bnb-fp4", "FP4 (bitsandbytes)", "safetensors", "bnb-fp4", 4.5),
+    Quantisation("aqlm", "AQLM", "safetensors", "aqlm", 2.3, aliases=("aqlm-2bit",)),
+    Quantisation("vptq", "VPTQ", "safetensors", "vptq", 3.0),
+    Quantisation("mxfp6", "MXFP6", "safetensors", "mxfp6", 6.25),
+    Quantisation("mxfp8", "MXFP8", "safetensors", "mxfp8", 8.25),
+    Quantisation("ternary", "ternary (BitNet)", "safetensors", "ternary", 2, aliases=("1.58bit",)),
+    Quantisation("int4-experts", "INT4 experts, rest BF16", "safetensors", "int4-experts", 4.5),
 )  # fmt: skip
 
 _BITS = {"Q3_K_L": 4.0, "Q3_K_M": 3.8, "Q3_K_S": 3.44, "Q4_K_M": 4.8, "Q4_K_S": 4.55, "Q5_K_M": 5.67, "Q2_K": 2.96,
@@ -84,14 +83,14 @@ _GGUF_ALIASES = {
 @cache
 def quantisations() -> tuple[Quantisation, ...]:
     """All named quantisations: safetensors' first, then GGUF's, in order of bits."""
-    found = [_gguf(name) for name in ALL_MIXES]
-    known = {quant.label for quant in found}
+    listed = [_gguf(name) for name in ALL_MIXES]
+    labels = {quant.label for quant in listed}
     # repacked types are made by requantising whole files: every tensor of the plain mix, interleaved
-    repacked = [n for n in gguf_type_names() if plain(n) != n and n not in known]
-    found += [
+    repacked = [n for n in gguf_type_names() if plain(n) != n and n not in labels]
+    listed += [
         replace(_gguf(_mix_of(plain(n))), id=n.lower(), label=n, aliases=_GGUF_ALIASES.get(n, ())) for n in repacked
     ]
-    return (*_SAFETENSORS, *sorted(found, key=lambda quant: -quant.bits))
+    return (*_SAFETENSORS, *sorted(listed, key=lambda quant: -quant.bits))
 
 
 def _gguf(name: str) -> Quantisation:
@@ -104,7 +103,7 @@ def _gguf(name: str) -> Quantisation:
         "Q3_K_XL": "q3_k_xl-q8",
     }.get(name, name.lower())
     label = "Q3_K_XL, Q8_0 head" if name == "Q3_K_XL" else name  # Q3_K_XL alone is short for Unsloth's
-    return Quantisation(identity, label, "gguf", name, bits, "f16", aliases=_GGUF_ALIASES.get(name, ()))
+    return Quantisation(identity, label, "gguf", name, bits, aliases=_GGUF_ALIASES.get(name, ()))
 
 
 def _mix_of(kind: str) -> str:
@@ -142,12 +141,12 @@ def quantisation(name: str) -> Quantisation:
         return exl(float(trellis[1]))
     size, bits = _SIZE.search(text), _BPW.search(text)
     bare = _SIZE.sub("", _BPW.sub("", text))
-    found = _find(bare)
-    if found is None and bits is None and size is None:
+    chosen = _find(bare)
+    if chosen is None and bits is None and size is None:
         raise UnknownName("quantisation", name, nearest(text, (quant.id for quant in quantisations())))
-    if found is None:
-        found = _by_bits(float(bits[1])) if bits else replace(_by_name()["q4km"], id="gguf-sized")
-    return found.sized(parse_bytes(size[1] + size[2])) if size else found
+    if chosen is None:
+        chosen = _by_bits(float(bits[1])) if bits else replace(_by_name()["q4km"], id="gguf-sized")
+    return chosen.sized(parse_bytes(size[1] + size[2])) if size else chosen
 
 
 _EXL = regex(r"(?:exl[23][-_ ]?)?(\d{1,2}(?:\.\d{1,2})?)\s?bpw(?:[-_ ]?h\d)?(?:[-_ ]exl[23])?", re.IGNORECASE)
@@ -158,17 +157,17 @@ def exl(bits: float) -> Quantisation:
     if not 1 <= bits <= 8.5:
         raise UnknownName("quantisation", f"{bits:g}bpw")
     label = f"{bits:g}bpw" if bits % 1 else f"{bits:.1f}bpw"
-    return Quantisation(label, f"EXL {label}", "safetensors", label, bits, "fp16")
+    return Quantisation(label, f"EXL {label}", "safetensors", label, bits)
 
 
 def _find(text: str) -> Quantisation | None:
-    known = _by_name()
+    by_name = _by_name()
     for candidate in (text, _NOISE.sub(" ", text)):
-        found = known.get(_key(candidate))
-        if found:
-            return found
+        exact = by_name.get(_key(candidate))
+        if exact:
+            return exact
     words = re.split(r"[\s/,]+", _NOISE.sub(" ", text))
-    hits = [known[_key(word)] for word in words if _key(word) in known]
+    hits = [by_name[_key(word)] for word in words if _key(word) in by_name]
     return hits[0] if hits else None
 
 

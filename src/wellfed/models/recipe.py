@@ -81,7 +81,7 @@ def _indexed(texts: tuple[str, ...]) -> _Index:
             plain.setdefault(key, set()).add(name)
     return _Index(
         {key: frozenset(names) for key, names in plain.items()},
-        {key: regex("|".join(f"(?:{one})" for one in parts)) for key, parts in globs.items()},
+        {key: regex("|".join(f"(?:{glob})" for glob in parts)) for key, parts in globs.items()},
         tuple(full),
     )
 
@@ -97,15 +97,15 @@ def _compiled(text: str) -> re.Pattern[str] | None:
 class Recipe:
     """How a checkpoint stores its modules. Types are names of `gguf_types.TYPES`.
 
-    `rules` decide first, then `kept` (modules that stay as wide as `wide`), then `default`; "" as default leaves a
-    module that no rule names wide. `experts` is the routed experts' type where it is another.
+    `rules` decide first, then `unquantised` (modules that stay as wide as `wide`), then `default`; "" as default
+    leaves a module that no rule names wide. `experts` is the routed experts' type where it is another.
     """
 
     format: str  # the quantisation id that it is shown as
     method: str  # who wrote it: fp8, modelopt, compressed-tensors, awq ...
     default: str
     wide: str = "BF16"
-    kept: Patterns = field(default_factory=Patterns)
+    unquantised: Patterns = field(default_factory=Patterns)
     rules: tuple[tuple[Patterns, str], ...] = ()
     experts: str = ""
     head: str = ""  # "" wide
@@ -124,7 +124,7 @@ class Recipe:
         for patterns, kind in self.rules:
             if patterns.matches(names, place):
                 return kind
-        if tensor.part in (Part.ROUTER, *_BESIDE) or self.kept.matches(names, place):
+        if tensor.part in (Part.ROUTER, *_BESIDE) or self.unquantised.matches(names, place):
             return self.wide
         if tensor.part is Part.OUTPUT:
             return self.head or self.wide
@@ -136,18 +136,18 @@ class Recipe:
 
     def own_layers(self) -> frozenset[int] | None:
         """The layers that a pattern names; all others are alike. None where an expression may tell any apart."""
-        texts = (*self.kept.texts, *(text for patterns, _ in self.rules for text in patterns.texts))
+        texts = (*self.unquantised.texts, *(text for patterns, _ in self.rules for text in patterns.texts))
         if any(text.startswith("re:") and _DIGIT.search(text) for text in texts):
             return None
-        found = (_NAMED_LAYER.search(text) for text in texts)
-        return frozenset(int(match[1]) for match in found if match)
+        matches = (_NAMED_LAYER.search(text) for text in texts)
+        return frozenset(int(match[1]) for match in matches if match)
 
     def type_of_module(self, name: str, layer: int | None) -> str:
         """The type of the module with the short name `name`, of layer `layer`."""
         for patterns, kind in self.rules:
             if patterns.matches((name,), layer):
                 return kind
-        if self.kept.matches((name,), layer):
+        if self.unquantised.matches((name,), layer):
             return self.wide
         if name.rpartition(".")[2] in {"lm_head", "head", "output"}:
             return self.head or self.wide

@@ -31,8 +31,8 @@ class StreamAttention:
 
     def tensors(self, hidden: int) -> tuple[Tensor, ...]:
         """Low-rank q, the shared key-value, grouped low-rank output; compressor and index heads where it has them."""
-        own = (*self._compressor(hidden), *self._index_heads(hidden))
-        return (*projections(self, hidden), *own, *mixers(self.streams, hidden))
+        inner = (*self._compressor(hidden), *self._index_heads(hidden))
+        return (*projections(self, hidden), *inner, *mixers(self.streams, hidden))
 
     def _compressor(self, hidden: int) -> tuple[Tensor, ...]:
         if not self.source:
@@ -57,8 +57,8 @@ class StreamAttention:
 
     def cache_elements(self, context: int) -> int:
         """The window; a source also keeps its compressed entries and their index keys."""
-        own = self.head_dim * min(context, self.window)
-        return own + (self.head_dim + self.indexer.head_dim) * self._entries(context) * self.source
+        window_elements = self.head_dim * min(context, self.window)
+        return window_elements + (self.head_dim + self.indexer.head_dim) * self._entries(context) * self.source
 
     def cache_read_elements(self, context: int) -> int:
         """The window and the entries picked; where the layer picks, all index keys."""

@@ -129,10 +129,10 @@ def kind_of(module: str, dtype: str, layer: int | None, recipe: Recipe | None) -
     stored = {"F8_E4M3": "FP8", "F8_E5M2": "FP8", "F8_E8M0": "FP8", "I8": "INT8"}.get(dtype, dtype)
     if recipe is None or dtype in {"BF16", "F16", "F32"}:
         return stored if stored in TYPES else "BF16"
-    named = recipe.type_of_module(module, layer)
-    if dtype.startswith("F8") and not named.startswith(("FP8", "MXFP8")):
+    weight_kind = recipe.type_of_module(module, layer)
+    if dtype.startswith("F8") and not weight_kind.startswith(("FP8", "MXFP8")):
         return "FP8"
-    return named
+    return weight_kind
 
 
 def role_of(inner: str) -> str:

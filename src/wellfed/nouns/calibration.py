@@ -71,7 +71,7 @@ class Calibration:
 class Watched(Calibration):
     """A calibration that remembers what it was asked for."""
 
-    asked: set[tuple[str, ...]] = field(default_factory=set)
+    paths_read: set[tuple[str, ...]] = field(default_factory=set)
 
     @staticmethod
     def of(calibration: Calibration) -> Watched:
@@ -82,5 +82,5 @@ class Watched(Calibration):
     def value(self, *path: str) -> float:
         """As `Calibration.value`; a path that has no value is not remembered."""
         parameter = Calibration.value(self, *path)
-        self.asked.add(path)
+        self.paths_read.add(path)
         return parameter

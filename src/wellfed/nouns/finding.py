@@ -30,7 +30,7 @@ class Cost:
     ttft_s: float = 0.0
     load_s: float = 0.0
     note: str = ""
-    said: Message | None = None  # the note as a value
+    message: Message | None = None  # the note as a value
 
 
 class Safety(StrEnum):
@@ -58,15 +58,15 @@ class Remedy:
     text: str
     safety: Safety = Safety.SAFE
     reach: Reach = Reach.SYSTEM
-    said: Message | None = None
+    message: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One verdict on one subject (gpu0, node1, socket0, system ...).
 
-    `why` and `fix` are English; `said` is the sentence as a value, where the check gives one. `remedies` are the lines
-    of `fix` with what they ask for; `places` the PCI addresses it is about; `code` the check's short code.
+    `why` and `fix` are English; `message` is `why` as a value, where the check gives one. `remedies` are the lines of
+    `fix` with what they ask for; `places` the PCI addresses it is about; `code` the check's short code.
     """
 
     id: str
@@ -78,7 +78,7 @@ class Finding:
     fix: tuple[str, ...] = ()
     refs: tuple[str, ...] = ()
     cost: Cost | None = None
-    said: Message | None = None
+    message: Message | None = None
     remedies: tuple[Remedy, ...] = ()
     places: tuple[str, ...] = ()
     code: str | None = None

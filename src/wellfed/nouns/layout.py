@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
@@ -98,11 +100,43 @@ class Offload:
         """Whether the GPUs hold nothing."""
         return self.gpu_layers == 0
 
+    def with_gpu_layers(self, layers: int | None) -> Offload:
+        """The same with so many layers on the GPUs; None: all."""
+        return Offload(layers, self.cpu_expert_layers)
+
+    def with_cpu_expert_layers(self, layers: int | None) -> Offload:
+        """The same with the experts of so many layers in CPU memory; None: of all."""
+        return Offload(self.gpu_layers, layers)
+
+
+@dataclass(frozen=True, slots=True)
+class AsManyAsFit(Offload):
+    """An offload whose number is not decided: as many layers on the GPUs as they hold, or, with `experts`, routed
+    experts of as few layers as possible in CPU memory. `planner.offloads` settles it before anything is estimated.
+    """
+
+    experts: bool = False
+
+    def with_gpu_layers(self, layers: int | None) -> Offload:
+        """Decided, but where all layers are on the GPUs and their experts are still to be divided."""
+        return self if self.experts and layers is None else Offload(layers)
+
+    def with_cpu_expert_layers(self, layers: int | None) -> Offload:
+        """Decided: all layers on the GPUs but for these experts."""
+        return Offload(cpu_expert_layers=layers)
+
 
 ALL_GPU = Offload()
 CPU_ONLY = Offload(gpu_layers=0)
 EXPERTS_ON_CPU = Offload(cpu_expert_layers=None)
+SOME_LAYERS, SOME_EXPERTS = AsManyAsFit(), AsManyAsFit(experts=True)
 MOST_SLOTS = 64  # that llama.cpp's server and its kin are started with; further users queue
+
+
+@lru_cache(maxsize=256)
+def _day(text: str) -> date | None:
+    """An ISO day, or an ISO month as its first day; None for an empty text."""
+    return date.fromisoformat(f"{text}-01" if len(text) == len("2025-06") else text) if text else None
 
 
 class DraftKind(StrEnum):
@@ -196,6 +230,11 @@ class Layout:
     async_scheduling: bool | None = None  # the next step is prepared while GPUs work; None: as the engine does now
     speculation: Speculation | None = None
     version: str | None = None  # of the engine, as it was named; None: the one its room was written from
+
+    def is_built_before(self, day: date) -> bool:
+        """Whether the engine's build (option `built`) is older than `day`; one that is not told is the current one."""
+        built = next((_day(value) for name, value in self.options if name == "built"), None)
+        return built is not None and built < day
 
     def slots(self, users: int) -> int:
         """How many sequences a local engine keeps room for: as said, or one for each user up to `MOST_SLOTS`."""

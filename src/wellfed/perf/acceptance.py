@@ -13,10 +13,10 @@ from wellfed.provenance import Assumption
 _Z80 = 1.2815515655446004
 
 
-def with_acceptance(found: Estimate, guess: Speculation | None) -> Estimate:
+def with_acceptance(estimate: Estimate, guess: Speculation | None) -> Estimate:
     """The estimate with intervals of token times and rates widened by the acceptance length's own."""
     if guess is None or guess.kind is None or not guess.low:
-        return found
+        return estimate
     interval = sentence("acceptance.interval", "{low:.2f} to {high:.2f}", low=guess.low, high=guess.high)
     text = sentence(
         "acceptance.tokens-pass-drafted",
@@ -25,18 +25,18 @@ def with_acceptance(found: Estimate, guess: Speculation | None) -> Estimate:
         tokens=guess.tokens,
         interval=interval,
     )
-    said = Assumption(
+    assumption = Assumption(
         text, sentence("acceptance.acceptance-depends", "acceptance depends on the text; name yours with --acceptance")
     )
     drift = math.log(guess.high / guess.low) / 2
     return replace(
-        found,
-        tpot_s=_wider(found.tpot_s, drift),
-        total_tok_s=_wider(found.total_tok_s, drift),
-        assumptions=(*found.assumptions, said),
+        estimate,
+        tpot_s=_wider(estimate.tpot_s, drift),
+        total_tok_s=_wider(estimate.total_tok_s, drift),
+        assumptions=(*estimate.assumptions, assumption),
     )
 
 
 def _wider(quantity: Quantity, drift: float) -> Quantity:
-    own = math.log(quantity.high / quantity.value)
-    return Quantity.lognormal(quantity.value, math.hypot(own, drift) / _Z80)
+    log_width = math.log(quantity.high / quantity.value)
+    return Quantity.lognormal(quantity.value, math.hypot(log_width, drift) / _Z80)

@@ -26,17 +26,17 @@ _SIBLINGS = math.log(math.sqrt(2)) / _Z80
 
 def with_doubt(estimate: Estimate, request: Request, calibration: Calibration) -> Estimate:
     """The estimate with the intervals that its machine deserves, and with the reasons among its assumptions."""
-    told = tuple(_vendor_doubts(request, calibration)) + tuple(_cpu_doubts(request))
-    if not told:
+    doubts = tuple(_vendor_doubts(request, calibration)) + tuple(_cpu_doubts(request))
+    if not doubts:
         return estimate
-    sigma = math.hypot(*(extra for extra, _ in told))
+    sigma = math.hypot(*(extra for extra, _ in doubts))
     return replace(
         estimate,
         ttft_s=_wider(estimate.ttft_s, sigma),
         tpot_s=_wider(estimate.tpot_s, sigma),
         prefill_tok_s=_wider(estimate.prefill_tok_s, sigma),
         total_tok_s=_wider(estimate.total_tok_s, sigma),
-        assumptions=(*estimate.assumptions, *(assumption for _, assumption in told)),
+        assumptions=(*estimate.assumptions, *(assumption for _, assumption in doubts)),
     )
 
 
@@ -44,8 +44,8 @@ def _wider(quantity: Quantity, sigma: float) -> Quantity:
     """The same middle, with independent log errors added to the interval's own."""
     if not (0 < quantity.low <= quantity.high) or not math.isfinite(quantity.high):
         return quantity
-    own = math.log(quantity.high / quantity.low) / 2
-    factor = math.exp(math.hypot(own, _Z80 * sigma) - own)
+    log_width = math.log(quantity.high / quantity.low) / 2
+    factor = math.exp(math.hypot(log_width, _Z80 * sigma) - log_width)
     return replace(quantity, low=quantity.low / factor, high=quantity.high * factor)
 
 

@@ -30,19 +30,19 @@ def estimate(request: Request, calibration: Calibration) -> Estimate:
     layout its engine cannot run.
     """
     request = as_computed(narrowed(request))
-    found = with_doubt(_estimate(request, calibration), request, calibration)
-    found = with_acceptance(found, request.layout.speculation)
-    found = with_disk(found, request)
+    estimated = with_doubt(_estimate(request, calibration), request, calibration)
+    estimated = with_acceptance(estimated, request.layout.speculation)
+    estimated = with_disk(estimated, request)
     if is_adapted(request.layout):
-        said = Assumption(
+        assumption = Assumption(
             sentence("perf.estimate.adapters-each", "every user's prompt passes one adapter, all of the largest rank"),
             sentence("perf.estimate.no-measurement-adapters", "no measurement with adapters is known"),
         )
-        found = replace(found, assumptions=(*found.assumptions, said))
-    mapped = _mapped(request, found)
-    found = replace(found, assumptions=(*found.assumptions, *mapped)) if mapped else found
-    first = start(request.machine, request.model, request.layout, found.memory, Source.PAGE_CACHE)
-    return found if first is None else replace(found, load_s=first.ready_s.value)
+        estimated = replace(estimated, assumptions=(*estimated.assumptions, assumption))
+    mapped = _mapped(request, estimated)
+    estimated = replace(estimated, assumptions=(*estimated.assumptions, *mapped)) if mapped else estimated
+    first = start(request.machine, request.model, request.layout, estimated.memory, Source.PAGE_CACHE)
+    return estimated if first is None else replace(estimated, load_s=first.ready_s.value)
 
 
 def _estimate(request: Request, calibration: Calibration) -> Estimate:
@@ -63,32 +63,32 @@ def speeds(request: Request, calibration: Calibration) -> Speeds:
     """The middle values of `estimate`, which order plans, without the ledgers, terms, intervals and assumptions that
     explain them: a third of its time. Raises Unsupported as that.
     """
-    asked = as_computed(narrowed(request))
-    if is_streamed(asked.layout):
+    computed = as_computed(narrowed(request))
+    if is_streamed(computed.layout):
         return speeds_of(estimate(request, calibration))
-    if asked.layout.engine.is_local:
+    if computed.layout.engine.is_local:
         from wellfed.perf.local import local_speeds
 
-        return local_speeds(asked, calibration)
-    if asked.layout.engine is Engine.VLLM and asked.layout.gpus == 0:
+        return local_speeds(computed, calibration)
+    if computed.layout.engine is Engine.VLLM and computed.layout.gpus == 0:
         from wellfed.perf.served_cpu import served_cpu_speeds
 
-        return served_cpu_speeds(asked, calibration)
+        return served_cpu_speeds(computed, calibration)
     from wellfed.perf.serving import serving_speeds
 
-    return serving_speeds(asked, calibration)
+    return serving_speeds(computed, calibration)
 
 
 _PAGE_BYTES = 4096
 
 
-def _mapped(request: Request, found: Estimate) -> tuple[Assumption, ...]:
+def _mapped(request: Request, estimate: Estimate) -> tuple[Assumption, ...]:
     """A word where AMD graphics inside a CPU are to hold more of RAM than Linux lets them by itself: half."""
-    needed = {device.device: device.needed_bytes for device in found.memory.devices}
+    needed = {device.device: device.needed_bytes for device in estimate.memory.devices}
     for position, gpu in enumerate(request.machine.gpus):
-        size, whole = needed.get(f"gpu{position}", 0.0), request.machine.memory_bytes or 0
-        known = gpu.gtt_bytes is not None or request.machine.os.family not in (None, "linux")
-        if unified(gpu) and vendor(gpu) == "amd" and not known and size > whole / 2:
+        size, memory_bytes = needed.get(f"gpu{position}", 0.0), request.machine.memory_bytes or 0
+        is_told = gpu.gtt_bytes is not None or request.machine.os.family not in (None, "linux")
+        if unified(gpu) and vendor(gpu) == "amd" and not is_told and size > memory_bytes / 2:
             text = sentence("estimate.mapped", "the graphics may map {size:.0f} GiB of RAM", size=size / GIB)
             pages = round(size / _PAGE_BYTES)
             why = sentence("estimate.mapped-2", "Linux lets them have half: ttm.pages_limit={pages}", pages=pages)

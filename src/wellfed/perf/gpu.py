@@ -5,6 +5,8 @@ A fit puts arrays of many rows in the place of numbers and calls the same formul
 
 from __future__ import annotations
 
+from datetime import date
+
 from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine
@@ -18,7 +20,7 @@ from wellfed.provenance import Assumption
 # llama.cpp b3200 (June 2024) made int8 matrix-unit kernels the default for quantised prefill; before, weights were
 # expanded to FP16 for cuBLAS.
 _FIRST_CURRENT_BUILD = 3200
-_IK_LATENT_KERNELS = "2025-05-01"  # builds of ik_llama.cpp from about here run MLA on CUDA several times faster
+_IK_LATENT_KERNELS = date(2025, 5, 1)  # builds of ik_llama.cpp from about here run MLA on CUDA several times faster
 _FIRST_LAYER_SPLIT_BUILD = 1850  # January 2024: layers over GPUs in turn, instead of every matrix over all of them
 _CLOCK_BY_VENDOR_HZ = {"nvidia": 1.8e9, "amd": 2.3e9, "intel": 2.4e9, "apple": 1.4e9}
 _UNLIMITED_W = 1e4
@@ -175,8 +177,7 @@ def build_name(layout: Layout) -> str:
     `ik.early` are builds of ik_llama.cpp before its fast flash attention on latents; all else they share with `ik`.
     """
     if layout.engine is Engine.IK_LLAMA_CPP:
-        built = dict(layout.options).get("built", "")
-        return "ik.early" if "" < built < _IK_LATENT_KERNELS else "ik"
+        return "ik.early" if layout.is_built_before(_IK_LATENT_KERNELS) else "ik"
     if layout.engine is Engine.KTRANSFORMERS:
         return "ktransformers"
     number = build_number(layout)

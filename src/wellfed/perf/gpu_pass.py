@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from wellfed.frozen import dataclass
 from wellfed.models.attention import LatentAttention
+from wellfed.models.attention_kinds import heads_of, window_of
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model
 from wellfed.nouns.estimate import Work
@@ -88,12 +89,12 @@ def _head_share(work: Work, step: Step) -> Work:
 
 
 def _visible(layer: Layer, context: float) -> float:
-    window = getattr(layer.attention, "window", None)
+    window = window_of(layer.attention)
     return context if window is None else min(context, window)
 
 
 def _heads(layer: Layer) -> int:
-    return int(getattr(layer.attention, "heads", 0))
+    return heads_of(layer.attention) or 0
 
 
 def _ffn_width(layer: Layer) -> int:

@@ -89,12 +89,12 @@ def _assembled(value: Callable[[str], float]) -> GpuRates:
 def _value(calibration: Calibration, engine: str, build: str, back_end: str) -> Callable[[str], float]:
     """The engine's own value, else the back end's, else the general one."""
     scopes = (*(f"local.{scope}." for scope in (build, engine, back_end)), "local.")
-    known = calibration.parameters
+    parameters = calibration.parameters
 
     def value(name: str) -> float:
         for scope in scopes:
-            if scope + name in known:
-                return known[scope + name]
+            if scope + name in parameters:
+                return parameters[scope + name]
         raise KeyError(f"local.{name}")
 
     return value
@@ -105,7 +105,7 @@ def _old_value(calibration: Calibration, device: GpuDevice, build: str) -> Calla
     vendor, chip = device.vendor, device.architecture
     tails = ((vendor, build, chip), (vendor, chip), (vendor, build), (vendor,), ())
     scopes = tuple(".".join(("local.gpu", *tail, "")) for tail in tails)
-    known = calibration.parameters
+    parameters = calibration.parameters
     today = _value(calibration, "current", "current", device.back_end.value)
 
     def value(name: str) -> float:
@@ -114,8 +114,8 @@ def _old_value(calibration: Calibration, device: GpuDevice, build: str) -> Calla
             name, name
         )
         for scope in scopes:
-            if scope + shared in known:
-                return known[scope + shared]
+            if scope + shared in parameters:
+                return parameters[scope + shared]
         return today(name)
 
     return value

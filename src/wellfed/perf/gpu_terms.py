@@ -36,7 +36,7 @@ class Run:
 
 
 def decode_terms(step: Pass, device: GpuDevice, rates: GpuRates, run: Run) -> tuple[Term, ...]:
-    """One decode step."""
+    """Terms (s) of one decode step on `device`, with what limits each."""
     terms = [_decode_term(work, step, device, rates, run) for work in step.works]
     terms.append(Term("launches", gpu_time.decode_launches(step, device, rates), "launch latency", "gpu"))
     if not run.replayed:
@@ -69,8 +69,8 @@ def _decode_term(work: Work, step: Pass, device: GpuDevice, rates: GpuRates, run
     cost = gpu_time.matvec(work, step.tokens, device, rates)
     if step.batched:  # whichever kernel is faster; never faster than for one token
         batched = gpu_time.matmul(work, device, rates, expand=False)
-        cost = min(cost, batched, key=lambda one: one.total)
-        cost = max(cost, gpu_time.matvec(work, 1.0, device, rates), key=lambda one: one.total)
+        cost = min(cost, batched, key=lambda cost: cost.total)
+        cost = max(cost, gpu_time.matvec(work, 1.0, device, rates), key=lambda cost: cost.total)
     return Term(work.name, cost.total / divided, cost.limited_by, "gpu")
 
 

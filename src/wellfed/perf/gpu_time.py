@@ -38,9 +38,9 @@ class Cost:
         return slower_side(self.memory, self.compute)
 
 
-def joined(one: float, other: float, norm: float) -> float:
+def joined(first: float, second: float, norm: float) -> float:
     """The p-norm of two times: about the longer one, more where they are close."""
-    both: float = (one**norm + other**norm) ** (1 / norm)
+    both: float = (first**norm + second**norm) ** (1 / norm)
     return both
 
 

@@ -80,22 +80,17 @@ class HostSpeed:
         return reference_s / self.ratio * self.stretch(threads)
 
 
-def single_thread_ratio(machine: Machine) -> float:
-    """A core of this machine against the reference core (Ryzen 9 7950X = 1), at the clock it may reach now."""
-    return host_speed(machine).ratio
-
-
 def host_speed(machine: Machine) -> HostSpeed:
     """The host's speed: published single-thread rating (else boost clock x rating per GHz of the core) x clock now.
 
     Several sockets: the slowest, since ranks run on each. A CPU that is not known gets the ratio of hosts that such
     GPUs are sold in, a wide doubt and an assumption.
     """
-    whole, sigma, assumptions = _unhindered(machine)
+    unhindered, sigma, assumptions = _unhindered(machine)
     clocks = _clock_losses(machine)
     cores, shares = _cores(machine)
-    ratio = whole * math.prod(factor for _, factor in clocks)
-    return HostSpeed(ratio, whole, sigma, cores, (*clocks, *shares), assumptions)
+    ratio = unhindered * math.prod(factor for _, factor in clocks)
+    return HostSpeed(ratio, unhindered, sigma, cores, (*clocks, *shares), assumptions)
 
 
 def usable_cores(machine: Machine) -> float | None:
@@ -115,9 +110,9 @@ def part_ratio(cpu: CpuSpec) -> float | None:
 
 def _unhindered(machine: Machine) -> tuple[float, float, tuple[Assumption, ...]]:
     ratios = [(part_ratio(socket.cpu), socket.cpu) for socket in machine.sockets if socket.cpu is not None]
-    known = [(ratio, cpu) for ratio, cpu in ratios if ratio is not None]
-    if known:
-        ratio, cpu = min(known, key=lambda pair: pair[0])
+    ratios_of_cpus = [(ratio, cpu) for ratio, cpu in ratios if ratio is not None]
+    if ratios_of_cpus:
+        ratio, cpu = min(ratios_of_cpus, key=lambda pair: pair[0])
         sigma = _RATING_SIGMA if cpu.single_thread_rating is not None else _DERIVED_SIGMA
         return ratio, sigma, ()
     clocks = [socket.clock_max_hz for socket in machine.sockets if socket.clock_max_hz]
@@ -194,11 +189,11 @@ def _governed(settings: OsSettings) -> float:
 
 def _cores(machine: Machine) -> tuple[float | None, tuple[tuple[Loss, float], ...]]:
     """Cores that the engine's threads may use, and what takes the others away."""
-    whole = _whole_cores(machine)
-    if whole is None:
+    all_cores = _whole_cores(machine)
+    if all_cores is None:
         return machine.os.cpu_quota, ()
-    settings, losses, left = machine.os, [], whole
-    per_core = _threads_per_core(machine, whole)
+    settings, losses, left = machine.os, [], all_cores
+    per_core = _threads_per_core(machine, all_cores)
     offline, isolated = len(settings.cpus_offline or ()), len(settings.cpus_isolated or ())
     if offline and settings.smt is not False:
         losses.append((Loss.OFFLINE, 1 - min(left, offline / per_core) / (left + offline / per_core)))
@@ -220,9 +215,9 @@ def _cores(machine: Machine) -> tuple[float | None, tuple[tuple[Loss, float], ..
 def _whole_cores(machine: Machine) -> float | None:
     """Physical cores online of all sockets; the operating system's CPUs where no socket is told."""
     counts = [socket.cores or (socket.cpu.cores if socket.cpu else None) for socket in machine.sockets]
-    known = [count for count in counts if count]
-    if known and len(known) == len(counts):
-        return float(sum(known))
+    core_counts = [count for count in counts if count]
+    if core_counts and len(core_counts) == len(counts):
+        return float(sum(core_counts))
     online = machine.os.cpus_online
     return float(len(online)) if online else None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import date
 
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine
@@ -33,7 +34,8 @@ GpuTerms = Callable[[tuple[Work, ...]], tuple[Term, ...]]
 _ROUTED_OPS, _LATENT_OPS = 4.0, 1.75
 _ADAPTER_OPS = 4.0  # of one adapter, for each matrix
 _STREAM_TOKENS = 32  # llama.cpp: a batch this large is worth copying weights for (ggml-cuda's offload_op)
-_LAYERWISE_TOKENS = 2048
+_IK_STREAMS_BY_EXPERT = date(2025, 6, 11)  # ik_llama.cpp copies experts for as many tokens an expert since about then
+_LAYERWISE_TOKENS = 2048  # a prompt's chunk from which KTransformers computes layer by layer on the GPU
 _UNLIMITED = 1e12
 _LINK = PcieLink(4, 16)  # taken where a GPU's link is unknown
 
@@ -84,8 +86,8 @@ def _placed(request: Request, step: Step) -> Split:
     first = count - offload.layers_on_gpu(count)
     left = offload.expert_layers_on_cpu(count)
     mixed = [i for i in range(first, count) if isinstance(model.layers[i].ffn, MoeFfn)][:left]
-    whole = sorted(set(range(first, count)) - set(mixed))
-    gpu = [*_works(model, weights, whole, step, layout)]
+    whole_layers = sorted(set(range(first, count)) - set(mixed))
+    gpu = [*_works(model, weights, whole_layers, step, layout)]
     cpu = [*_works(model, weights, range(first), step, layout)]
     for work in _works(model, weights, mixed, step, layout):
         if work.name == "routed experts":  # products on the CPU, routing on the GPU
@@ -124,9 +126,9 @@ def pinned(layout: Layout) -> bool:
 
 def ram_bytes_per_s(machine: Machine) -> float:
     """One socket's memory in theory: a copy is from where its pages are; without limit where nothing is known."""
-    known = [socket.memory_bandwidth_bytes_per_s for socket in machine.sockets]
-    found = [rate for rate in known if rate]
-    return max(found) if found else _UNLIMITED
+    bandwidths = [socket.memory_bandwidth_bytes_per_s for socket in machine.sockets]
+    rates = [rate for rate in bandwidths if rate]
+    return max(rates) if rates else _UNLIMITED
 
 
 def micro_batch(layout: Layout) -> int:
@@ -172,11 +174,11 @@ def _adapters(model: Model, layers: tuple[int, ...], step: Step, layout: Layout)
     """Every loaded adapter is applied to every token: for each matrix two narrow ones, a scale and a sum, op by op
     (llm_graph_context::build_lora_mm of llama.cpp, read 2026-11-29). A dense layer's 17 ops are 8 launches here.
     """
-    count, one = adapters(layout), adapted(model, layout, layers)
-    elements = count * one.total
+    count, adapter = adapters(layout), adapted(model, layout, layers)
+    elements = count * adapter.total
     return Work(
         "adapters", flops=2 * elements * step.tokens, read_bytes=2 * elements, elements=elements, weight_type="F16",
-        launches=count * one.matrices * _ADAPTER_OPS * 8 / 17,
+        launches=count * adapter.matrices * _ADAPTER_OPS * 8 / 17,
     )  # fmt: skip
 
 
@@ -212,7 +214,7 @@ def streams(request: Request, step: Step) -> bool:
         return False
     needed = float(_STREAM_TOKENS)
     moe = next((layer.ffn for layer in model.layers if isinstance(layer.ffn, MoeFfn)), None)
-    if layout.engine is Engine.IK_LLAMA_CPP and moe is not None and options.get("built", "9") >= "2025-06-11":
+    if layout.engine is Engine.IK_LLAMA_CPP and moe is not None and not layout.is_built_before(_IK_STREAMS_BY_EXPERT):
         needed *= moe.experts / (layout.active_experts or moe.active)
     return step.tokens >= needed
 

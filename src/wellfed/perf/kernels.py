@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 from wellfed.models.gguf_types import plain
 from wellfed.nouns.calibration import Calibration
@@ -10,12 +11,15 @@ from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.numa import CpuShare
 
 # llama.cpp interleaves the rows of these types when it loads them (ggml-cpu/repack.cpp), since (x86, Arm).
-REPACKED: Mapping[str, tuple[str, str]] = {
-    "Q4_0": ("2024-12-01", "2024-12-01"),
-    "Q4_K": ("2025-03-20", "2025-03-20"),
-    "IQ4_NL": ("2025-03-20", "2024-12-01"),
+REPACKED: Mapping[str, tuple[date, date]] = {
+    "Q4_0": (date(2024, 12, 1), date(2024, 12, 1)),
+    "Q4_K": (date(2025, 3, 20), date(2025, 3, 20)),
+    "IQ4_NL": (date(2025, 3, 20), date(2024, 12, 1)),
 }
-_IK_FLASH_LATENTS = "2025-03-03"  # ik_llama.cpp's flash attention for DeepSeek's models on CPUs (its pull request 240)
+_IK_UNPACKS = date(2025, 6, 16)  # ik_llama.cpp unpacks plain types of large batches once
+_IK_FLASH_LATENTS = date(
+    2025, 3, 3
+)  # ik_llama.cpp's flash attention for DeepSeek's models on CPUs (its pull request 240)
 _BLAS = frozenset({"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "IQ4_NL"})  # llama.cpp tiles these on x86 (sgemm.cpp)
 _X86_WIDE = frozenset({"avx512", "avx512_vnni", "amx"})
 
@@ -101,8 +105,8 @@ def cpu_engine(layout: Layout) -> str:
 
 def attention_scope(layout: Layout, share: CpuShare) -> str:
     """Whose attention runs: ik_llama.cpp multiplies heads and queries by tiles since its flash attention on latents."""
-    engine, built = cpu_engine(layout), dict(layout.options).get("built", "")
-    if engine == "ik_llama.cpp" and "" < built < _IK_FLASH_LATENTS:
+    engine = cpu_engine(layout)
+    if engine == "ik_llama.cpp" and layout.is_built_before(_IK_FLASH_LATENTS):
         return "ik_llama.cpp.early"
     return "wide" if engine != "llama.cpp" and share.isa in ("avx512_vnni", "amx") else engine
 
@@ -113,12 +117,12 @@ def tile_scope(layout: Layout, name: str, kind: str, isa: str) -> str:
     ik_llama.cpp unpacks large batches once since June 2025, repacked types always. llama.cpp has tiles for interleaved
     rows and for plain types on x86; the dot products of all others take one row at a time.
     """
-    engine, built = cpu_engine(layout), dict(layout.options).get("built", "")
-    if engine == "ik_llama.cpp" and "" < built < "2025-06-16" and plain(kind) == kind:
+    engine = cpu_engine(layout)
+    if engine == "ik_llama.cpp" and layout.is_built_before(_IK_UNPACKS) and plain(kind) == kind:
         return "ik_llama.cpp.old"
     if engine != "llama.cpp":
         return engine
-    since = REPACKED.get(kind, ("9999", "9999"))[_side(isa) == "arm"]
-    if name != "routed experts" and since <= (built or "9998"):
+    since = REPACKED.get(kind)
+    if name != "routed experts" and since is not None and not layout.is_built_before(since[_side(isa) == "arm"]):
         return "llama.cpp.repacked"
     return "llama.cpp.blas" if kind in _BLAS and _side(isa) == "x86" else engine

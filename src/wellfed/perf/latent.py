@@ -36,7 +36,7 @@ class ExpandedLatentAttention(LatentAttention):
         return self._expanded * context
 
     def cache_read_elements(self, context: int) -> int:
-        """All of it."""
+        """The whole cache."""
         return self._expanded * context
 
     def score_flops(self, queries: int, context: int) -> float:
@@ -88,16 +88,20 @@ def _without_windows(model: Model) -> Model:
 
 def expansion_work(model: Model, weights: Weights, layers: Sequence[int], step: Step, layout: Layout) -> Work | None:
     """ik_llama.cpp's expansion of the tokens already cached, for a batch: keys and values of all heads, every layer."""
-    known = step.context - step.tokens / step.sequences
+    cached = step.context - step.tokens / step.sequences
     if (
         layout.engine is not Engine.IK_LLAMA_CPP
         or as_run(model, layout) != model  # equal models need not be one object
         or step.tokens <= _FEW
-        or known <= 0
+        or cached <= 0
     ):
         return None
-    found = [model.layers[index].attention for index in layers]
-    elements = sum(_up_projection(one) for one in found if isinstance(one, LatentAttention) and one.indexer is None)
+    attentions = [model.layers[index].attention for index in layers]
+    elements = sum(
+        _up_projection(attention)
+        for attention in attentions
+        if isinstance(attention, LatentAttention) and attention.indexer is None
+    )
     if not elements:
         return None
     mix = weights.mixes.get(Part.ATTENTION, ())
@@ -105,9 +109,9 @@ def expansion_work(model: Model, weights: Weights, layers: Sequence[int], step: 
     bits = TYPES[kind].bits if kind in TYPES else 16
     return Work(
         "cache expansion",
-        flops=2 * elements * known * step.sequences,
+        flops=2 * elements * cached * step.sequences,
         read_bytes=elements * bits / 8,
-        launches=len(found),
+        launches=len(attentions),
         weight_type=kind,
         elements=elements,
         mix=mix,

@@ -55,12 +55,16 @@ def starts(machine: Machine, model: Model, layout: Layout, memory: Memory) -> tu
 
 def start(machine: Machine, model: Model, layout: Layout, memory: Memory, source: Source) -> Start | None:
     """Seconds until the engine answers, with its parts; None without weights in the ledger, or with a link unknown."""
-    held = _held_bytes(memory)
+    weight_bytes = _held_bytes(memory)
     copied = _copy_seconds(machine, memory)
-    if not held or copied is None:
+    if not weight_bytes or copied is None:
         return None
     terms = [
-        Term("read", held / machines_used(machine, layout) / _read_bytes_per_s(layout, source, machine), source.value),
+        Term(
+            "read",
+            weight_bytes / machines_used(machine, layout) / _read_bytes_per_s(layout, source, machine),
+            source.value,
+        ),
         Term("copy", copied, "link"),
     ]
     if layout.engine in LOCAL:
@@ -131,15 +135,15 @@ def _copy_seconds(machine: Machine, memory: Memory) -> float | None:
         size = _weight_bytes(device.terms) if device else 0.0
         if not size:
             continue
-        link = gpu.link or _own(gpu)
+        link = gpu.link or _slot_of(gpu)
         if link is None:
             return None
         slowest = max(slowest, size / (link.bytes_per_s * _ACHIEVED))
     return slowest
 
 
-def _own(gpu: Gpu) -> PcieLink | None:
-    """What the data sheet says."""
+def _slot_of(gpu: Gpu) -> PcieLink | None:
+    """The PCIe link that the card's data sheet names; None where it names none."""
     if gpu.spec is None or not gpu.spec.pcie_generation or not gpu.spec.pcie_lanes:
         return None
     return PcieLink(min(gpu.spec.pcie_generation, 6), gpu.spec.pcie_lanes)

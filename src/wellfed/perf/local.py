@@ -18,7 +18,7 @@ from wellfed.perf.gpu_rates import OLD_BUILDS
 from wellfed.perf.local_steps import GpuShare, decode_step, gpu_shares, prompt
 from wellfed.perf.memory import memory
 from wellfed.perf.numa import cpu_share
-from wellfed.perf.tower import TOWER_SIGMA, told, tower_share, tower_terms
+from wellfed.perf.tower import TOWER_SIGMA, assumptions, tower_share, tower_terms
 from wellfed.provenance import Assumption
 
 _OBSERVED_S = 600.0  # how long an overload is watched
@@ -68,7 +68,7 @@ def estimate_local(request: Request, calibration: Calibration) -> Estimate:
         assumptions=(
             *_assumptions(times),
             *_turns_said(request),
-            *told(workload.pictures),
+            *assumptions(workload.pictures),
             *_arrivals(busy),
             *_waiting(workload, times),
             *_evidence(request, calibration, times.shares),
@@ -195,7 +195,7 @@ def _evidence(request: Request, calibration: Calibration, shares: Sequence[GpuSh
                 ),
             ),
         )
-    build, found = build_name(request.layout), []
+    build, evidence = build_name(request.layout), []
     for device in dict.fromkeys(share.device for share in shares):
         decode, prefill = (
             calibration.support.get(support_key(phase, device, build), 0) for phase in ("decode", "prefill")
@@ -214,7 +214,7 @@ def _evidence(request: Request, calibration: Calibration, shares: Sequence[GpuSh
             prefill=prefill,
         )
         near = min(decode, prefill) >= _FEW_ROWS
-        found.append(
+        evidence.append(
             Assumption(
                 text,
                 ""
@@ -224,7 +224,7 @@ def _evidence(request: Request, calibration: Calibration, shares: Sequence[GpuSh
                 ),
             )
         )
-    return tuple(found)
+    return tuple(evidence)
 
 
 def _arrivals(busy: float | None) -> tuple[Assumption, ...]:
@@ -300,10 +300,10 @@ _FEW_ROWS = 3  # of a chip under a back end: fewer are as good as none
 def _sigma(phase: str, request: Request, calibration: Calibration, device: GpuDevice) -> float:
     """Log error of a phase on a GPU: wider where no row is of its chip, wider still where none is of its back end."""
     build = build_name(request.layout)
-    known = calibration.residuals
+    residuals = calibration.residuals
     name = speed_class(phase, request, device)
     general = sentence("perf.local.llama-cpp-gpu", "llama.cpp GPU {phase}, current builds, any", phase=phase)
-    sigma = calibration.sigma(name if name in known else general)
+    sigma = calibration.sigma(name if name in residuals else general)
     if build not in ("current", "ktransformers"):
         return sigma
     if calibration.support.get(support_key(phase, device, build), 0) >= _FEW_ROWS:
@@ -325,26 +325,28 @@ def speed_class(phase: str, request: Request, device: GpuDevice | None = None) -
 
     By engine and age of the build, and by vendor and back end where that is not NVIDIA's CUDA.
     """
-    one = device or gpu_shares(request)[0].device
-    vendor = one.vendor
+    gpu_device = device or gpu_shares(request)[0].device
+    vendor = gpu_device.vendor
     if request.layout.tensor_parallel > 1:
         return sentence("perf.local.llama-cpp-gpu-2", "llama.cpp GPU {phase}, split by rows", phase=phase)
     if build_name(request.layout).startswith("ik"):
         return f"ik_llama.cpp GPU {phase}"
     if build_name(request.layout) in OLD_BUILDS:
         return f"llama.cpp GPU {phase}" if vendor == "nvidia" else f"llama.cpp GPU {phase}, {vendor}"
-    usual = one.back_end is BackEnd.usual(vendor)
-    names = ("" if vendor == "nvidia" and usual else f", {vendor}") + ("" if usual else f", {one.back_end.value}")
+    usual = gpu_device.back_end is BackEnd.usual(vendor)
+    names = ("" if vendor == "nvidia" and usual else f", {vendor}") + (
+        "" if usual else f", {gpu_device.back_end.value}"
+    )
     return f"llama.cpp GPU {phase}, current builds{names}"
 
 
 def _assumptions(times: Times) -> tuple[Assumption, ...]:
-    found = [assumption for share in times.shares for assumption in share.device.assumptions]
+    assumptions = [assumption for share in times.shares for assumption in share.device.assumptions]
     if times.running > 1:
-        found.append(
+        assumptions.append(
             Assumption(
                 sentence("perf.local.prompts-answers-all", "prompts and answers of all users mix evenly"),
                 sentence("perf.local.prompts-turn", "llama-server takes prompts in turn"),
             )
         )
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(assumptions))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import date
 
 from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
@@ -28,7 +29,7 @@ from wellfed.perf.numa import cpu_share
 from wellfed.perf.ops import Step
 
 _GRAPH_BUILD = 2817  # llama.cpp replays decode from CUDA graphs from b2817 on (ggml-cuda, May 2024)
-_IK_GRAPHS = "2025-08-15"  # ik_llama.cpp does for models with experts, too, since its pull request 689
+_IK_GRAPHS = date(2025, 8, 15)  # ik_llama.cpp does for models with experts, too, since its pull request 689
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,10 @@ class GpuShare:
 
     def of(self, work: str, streamed: bool) -> float:
         """The share of the work of this name."""
-        own = {"routed experts": self.streamed if streamed else self.experts, "output head": self.head}.get(work)
-        return self.share if own is None else own
+        shares_by_work = {"routed experts": self.streamed if streamed else self.experts, "output head": self.head}.get(
+            work
+        )
+        return self.share if shares_by_work is None else shares_by_work
 
 
 def gpu_shares(request: Request) -> tuple[GpuShare, ...]:
@@ -58,12 +61,12 @@ def gpu_shares(request: Request) -> tuple[GpuShare, ...]:
     """
     gpus = request.machine.gpus[: request.layout.gpus]
     if len(gpus) < request.layout.gpus:
-        have, asked = len(request.machine.gpus), request.layout.gpus
+        have, wanted = len(request.machine.gpus), request.layout.gpus
         raise Unsupported(
             sentence(
                 "local-steps.layout-uses-gpus",
                 "the layout uses {asked} GPUs and the machine has {have}",
-                asked=asked,
+                asked=wanted,
                 have=have,
             ),
             sentence("local-steps.ask-fewer-gpus", "ask for fewer GPUs"),
@@ -79,14 +82,14 @@ def _split_shares(request: Request, devices: Sequence[GpuDevice]) -> tuple[GpuSh
     """Shares of the layers that the split gives to each kind, and of the experts in them."""
     placement = place(request, used_gpus(request))
     experts = expert_layers(request.model)
-    held = [_within(experts, *placement.expert_layers(span)) for span in placement.spans]
+    routed = [_within(experts, *placement.expert_layers(span)) for span in placement.spans]
     in_ram = _within(experts, placement.cpu_experts.first, placement.cpu_experts.last)
     layers = _by_kind(devices, [span.layers for span in placement.spans])
-    whole = _by_kind(devices, held)
-    copied = _by_kind(devices, [held[0] + in_ram, *held[1:]])
+    by_device = _by_kind(devices, routed)
+    copied = _by_kind(devices, [routed[0] + in_ram, *routed[1:]])
     head = _by_kind(devices, [span.output for span in placement.spans])
     return tuple(
-        GpuShare(device, share, whole[device], copied[device], head[device]) for device, share in layers.items()
+        GpuShare(device, share, by_device[device], copied[device], head[device]) for device, share in layers.items()
     )
 
 
@@ -96,11 +99,11 @@ def _within(layers: Sequence[int], first: int, last: int) -> int:
 
 def _by_kind(devices: Sequence[GpuDevice], sizes: Sequence[float]) -> dict[GpuDevice, float]:
     """Each kind's share of the sum of `sizes`; zeros where that is nothing."""
-    found: dict[GpuDevice, float] = {}
+    shares: dict[GpuDevice, float] = {}
     total = sum(sizes) or 1.0
     for device, size in zip(devices, sizes, strict=True):
-        found[device] = found.get(device, 0.0) + size / total
-    return found
+        shares[device] = shares.get(device, 0.0) + size / total
+    return shares
 
 
 def _memory(gpu: Gpu) -> float:
@@ -127,7 +130,7 @@ def _replayed(layout: Layout, build: int | None, back_end: BackEnd) -> bool:
     if back_end is not BackEnd.CUDA or not layout.cuda_graphs:
         return False
     if layout.engine is Engine.IK_LLAMA_CPP:
-        return not "" < dict(layout.options).get("built", "") < _IK_GRAPHS
+        return not layout.is_built_before(_IK_GRAPHS)
     return build is None or (build >= _GRAPH_BUILD and layout.gpus == 1)
 
 
@@ -147,9 +150,9 @@ def decode_step(
 
     def on_gpus(works: tuple[Work, ...]) -> tuple[Term, ...]:
         model, layers = as_run(request.model, request.layout), _gpu_layers(request)
-        asked = pass_of(model, layers, works, step, served=served(request.layout))
+        gpu_pass = pass_of(model, layers, works, step, served=served(request.layout))
         return _over(
-            shares, lambda device: decode_terms(asked, device, _rates(request, calibration, device), run), streamed
+            shares, lambda device: decode_terms(gpu_pass, device, _rates(request, calibration, device), run), streamed
         )
 
     run = _run(request, shares)
@@ -176,18 +179,22 @@ def prompt(
     """A whole prompt of `tokens` after `depth` cached ones."""
     step, repeats = prompt_steps(tokens, depth, hybrid.micro_batch(request.layout))
     run, streamed = _run(request, shares), hybrid.streams(request, step)
-    whole: list[Term] = []  # the GPUs' terms are of the whole prompt, the others' of one micro-batch
+    gpu_terms: list[Term] = []  # the GPUs' terms are of the whole prompt, the others' of one micro-batch
 
     def on_gpus(works: tuple[Work, ...]) -> tuple[Term, ...]:
         model, layers = as_run(request.model, request.layout), _gpu_layers(request)
-        asked = pass_of(model, layers, works, step, repeats, served(request.layout))
-        whole.extend(
-            _over(shares, lambda one: prompt_terms(asked, one, _rates(request, calibration, one), run), streamed)
+        gpu_pass = pass_of(model, layers, works, step, repeats, served(request.layout))
+        gpu_terms.extend(
+            _over(
+                shares,
+                lambda device: prompt_terms(gpu_pass, device, _rates(request, calibration, device), run),
+                streamed,
+            )
         )
         return ()
 
     others = hybrid.step_terms(request, step, calibration, on_gpus)
-    return (*whole, *(replace(term, seconds=term.seconds * repeats) for term in others))
+    return (*gpu_terms, *(replace(term, seconds=term.seconds * repeats) for term in others))
 
 
 def _run(request: Request, shares: Sequence[GpuShare]) -> Run:
@@ -217,8 +224,8 @@ def _over(
 
 
 def _added(terms: Iterable[Term]) -> tuple[Term, ...]:
-    found: dict[str, Term] = {}
+    by_name: dict[str, Term] = {}
     for term in terms:
-        known = found.get(term.name)
-        found[term.name] = term if known is None else replace(known, seconds=known.seconds + term.seconds)
-    return tuple(found.values())
+        earlier = by_name.get(term.name)
+        by_name[term.name] = term if earlier is None else replace(earlier, seconds=earlier.seconds + term.seconds)
+    return tuple(by_name.values())

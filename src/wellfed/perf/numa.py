@@ -75,15 +75,15 @@ def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> C
     usable = usable_cores(machine)
     if usable is not None:
         cores = min(cores, usable * used / len(sockets))
-    asked = threads or layout.threads or cores
-    halved = _LEAST_OF_CPU ** (crowding(machine, asked, cores) / 2)  # between a core and a thread of one: the middle
+    wanted_threads = threads or layout.threads or cores
+    halved = _LEAST_OF_CPU ** (crowding(machine, wanted_threads, cores) / 2)  # between a core and a thread of one: the middle
     boost = machine.os.boost is not False
-    clock = machine.measured_clock_hz or _clock(first, min(1.0, min(asked, cores) / cores), boost, notes)
+    clock = machine.measured_clock_hz or _clock(first, min(1.0, min(wanted_threads, cores) / cores), boost, notes)
     measured, small = machine.measured_memory_bandwidth_bytes_per_s, machine.measured_small_pages_bytes_per_s
     return CpuShare(
         sockets=used,
         cores=cores,
-        threads=float(asked),
+        threads=float(wanted_threads),
         clock_hz=clock,
         socket_bytes_per_s=_channels_bytes_per_s(first, measured is None, notes),
         dies_bytes_per_s=_dies_bytes_per_s(first),
@@ -157,8 +157,8 @@ def instruction_set(socket: Socket) -> str:
         return "avx512_vnni"
     if flags & {"avx512", "avx512f"}:
         return "avx512"
-    known = bool(flags) or socket.cpu is not None
-    return "avx2" if "avx2" in flags or not known else "sse"
+    is_told = bool(flags) or socket.cpu is not None
+    return "avx2" if "avx2" in flags or not is_told else "sse"
 
 
 def _flags(socket: Socket) -> frozenset[str]:
@@ -223,9 +223,9 @@ def _clock(socket: Socket, share: float, boosts: bool, notes: list[Assumption]) 
 
 
 def _channels_bytes_per_s(socket: Socket, tell: bool, notes: list[Assumption]) -> float:
-    known = socket.memory_bandwidth_bytes_per_s
-    if known is not None:
-        return known
+    measured = socket.memory_bandwidth_bytes_per_s
+    if measured is not None:
+        return measured
     spec = socket.cpu
     channels = socket.channels or (spec.memory_channels if spec else _CHANNELS)
     speed = socket.mt_s or (spec.memory_mt_s[0] if spec and spec.memory_mt_s else _MT_S)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from wellfed.frozen import dataclass
+from wellfed.models.attention_kinds import has_qk_norm
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model
 from wellfed.models.recurrent import Recurrent
@@ -80,9 +81,9 @@ _kinds: dict[tuple[int, tuple[int, ...]], tuple[Model, tuple[tuple[Layer, int], 
 def layer_kinds(model: Model, layers: Iterable[int]) -> tuple[tuple[Layer, int], ...]:
     """The distinct layers among `layers` (indices) and how often each occurs."""
     key = (id(model), tuple(layers))
-    found = _kinds.get(key)
-    if found is not None and found[0] is model:
-        return found[1]
+    cached = _kinds.get(key)
+    if cached is not None and cached[0] is model:
+        return cached[1]
     if len(_kinds) >= _MOST_SPANS:
         _kinds.clear()
     counts: dict[Layer, int] = {}
@@ -137,9 +138,9 @@ _MOST_SPANS = 512
 
 def _span(model: Model, weights: Weights, layers: tuple[int, ...]) -> _Span:
     key = (id(model), id(weights), layers)
-    found = _spans.get(key)
-    if found is not None and found[0] is model and found[1] is weights:
-        return found[2]
+    cached = _spans.get(key)
+    if cached is not None and cached[0] is model and cached[1] is weights:
+        return cached[2]
     if len(_spans) >= _MOST_SPANS:
         _spans.clear()
     span = _summed(model, weights, layers)
@@ -150,19 +151,19 @@ def _span(model: Model, weights: Weights, layers: tuple[int, ...]) -> _Span:
 def _summed(model: Model, weights: Weights, layers: tuple[int, ...]) -> _Span:
     span, kinds = _Span(layers=len(layers)), dict[Layer, _Kind]()
     for index in layers:
-        layer, held = model.layers[index], weights.layers[index]
+        layer, layer_weights = model.layers[index], weights.layers[index]
         size = part_elements(layer, model.hidden)
         kind = kinds.setdefault(layer, _Kind(layer))
         kind.count += 1
-        span.attention_bytes += held.attention + held.norms
+        span.attention_bytes += layer_weights.attention + layer_weights.norms
         span.attention_elements += size.get(Part.ATTENTION, 0) + size.get(Part.INDEXER, 0)
-        span.dense_bytes += held.dense_ffn
+        span.dense_bytes += layer_weights.dense_ffn
         span.dense_elements += size.get(Part.DENSE_FFN, 0)
         if isinstance(layer.ffn, MoeFfn):
             span.moe_layers += 1
-            span.shared_bytes += held.shared_experts + held.router
+            span.shared_bytes += layer_weights.shared_experts + layer_weights.router
             span.shared_elements += size.get(Part.SHARED_EXPERTS, 0) + size.get(Part.ROUTER, 0)
-            kind.routed_bytes += held.routed_experts
+            kind.routed_bytes += layer_weights.routed_experts
             kind.routed_elements += size.get(Part.ROUTED_EXPERTS, 0)
     span.kinds = tuple(kinds.values())
     span.recurrent_layers = sum(kind.count for kind in span.kinds if isinstance(kind.layer.attention, Recurrent))
@@ -175,7 +176,7 @@ def _extra_ops(layer: Layer) -> float:
 
     A dense layer is 8 launches for its 17 or so kernels.
     """
-    norms = layer.norms - 2 + (2 if getattr(layer.attention, "qk_norm", False) else 0)
+    norms = layer.norms - 2 + (2 if has_qk_norm(layer.attention) else 0)
     return _LAUNCHES_PER_NORM * max(0, norms)
 
 
@@ -183,7 +184,7 @@ def _works(span: _Span, weights: Weights, step: Step, kv_element_bytes: float, a
     types, mixes, tokens = weights.types, weights.mixes, step.tokens
     cache, scores, lone = _cache_and_scores(span, step)
     attending = sum(kind.count for kind in span.kinds if kind.layer.attention.score_pairs(1, 1))
-    found = [
+    works = [
         Work(
             "attention weights",
             flops=2 * span.attention_elements * tokens,
@@ -202,9 +203,9 @@ def _works(span: _Span, weights: Weights, step: Step, kv_element_bytes: float, a
         ),
     ]
     if span.recurrent_layers:
-        found.append(_recurrent(span, step))
+        works.append(_recurrent(span, step))
     if span.dense_bytes:
-        found.append(
+        works.append(
             Work(
                 "dense ffn",
                 flops=2 * span.dense_elements * tokens,
@@ -216,7 +217,7 @@ def _works(span: _Span, weights: Weights, step: Step, kv_element_bytes: float, a
             )
         )
     if span.moe_layers:
-        found.append(
+        works.append(
             Work(
                 "shared experts",
                 flops=2 * span.shared_elements * tokens,
@@ -227,8 +228,8 @@ def _works(span: _Span, weights: Weights, step: Step, kv_element_bytes: float, a
                 weight_type=types.get(Part.SHARED_EXPERTS) or types.get(Part.ATTENTION, ""),
             )
         )
-        found.append(_routed(span, weights, tokens, active))
-    return tuple(found)
+        works.append(_routed(span, weights, tokens, active))
+    return tuple(works)
 
 
 def _cache_and_scores(span: _Span, step: Step) -> tuple[float, float, float]:

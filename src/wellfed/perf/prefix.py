@@ -27,16 +27,11 @@ def kept_tokens(layout: Layout, load: Workload) -> int:
     return min(load.shared_prefix_tokens, load.prompt_tokens - 1) if reuses and load.shared_prefix_tokens else 0
 
 
-def shared_tokens(layout: Layout, load: Workload) -> int:
-    """Tokens of a sequence whose cache is kept once for all sequences."""
-    return kept_tokens(layout, load) if layout.engine in SHARES else 0
-
-
 def as_computed(request: Request) -> Request:
     """The request with its prefix in the cache already: what is left of the prompt stands behind it."""
     load = request.workload
-    kept = kept_tokens(request.layout, load)
-    if not kept:
+    reused = kept_tokens(request.layout, load)
+    if not reused:
         return request
-    shorter = replace(load, prompt_tokens=load.prompt_tokens - kept, depth_tokens=load.depth_tokens + kept)
+    shorter = replace(load, prompt_tokens=load.prompt_tokens - reused, depth_tokens=load.depth_tokens + reused)
     return replace(request, workload=replace(shorter, context_tokens=load.context))

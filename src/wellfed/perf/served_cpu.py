@@ -29,15 +29,15 @@ _UNVERIFIED = Assumption(
 
 def estimate_served_cpu(request: Request, calibration: Calibration) -> Estimate:
     """Speed and memory of vLLM on CPUs."""
-    found = estimate_local(_read_locally(request), calibration)
+    local = estimate_local(_read_locally(request), calibration)
     return replace(
-        found,
+        local,
         memory=memory(request),
-        ttft_s=_wide(found.ttft_s),
-        tpot_s=_wide(found.tpot_s),
-        prefill_tok_s=_wide(found.prefill_tok_s),
-        total_tok_s=_wide(found.total_tok_s),
-        assumptions=(*found.assumptions, _UNVERIFIED),
+        ttft_s=_wide(local.ttft_s),
+        tpot_s=_wide(local.tpot_s),
+        prefill_tok_s=_wide(local.prefill_tok_s),
+        total_tok_s=_wide(local.total_tok_s),
+        assumptions=(*local.assumptions, _UNVERIFIED),
     )
 
 

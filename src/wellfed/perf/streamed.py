@@ -18,7 +18,7 @@ from wellfed.nouns.estimate import Estimate, Quantity, Source, Term, total_secon
 from wellfed.nouns.plan import Request
 from wellfed.perf.load import SOURCE_BYTES_PER_S
 from wellfed.perf.memory import ledgers
-from wellfed.perf.memory.held import held
+from wellfed.perf.memory.held import weight_sums
 from wellfed.perf.memory.streamed import is_streamed, on_disk_bytes, unstreamed
 from wellfed.provenance import Assumption
 
@@ -26,56 +26,56 @@ _ACHIEVED, _SIGMA = 0.5, 0.5
 _KINDS = {"ssd": Source.SSD, "hdd": Source.HDD, "usb": Source.USB, "network": Source.NETWORK}
 
 
-def with_disk(found: Estimate, request: Request) -> Estimate:
+def with_disk(estimate: Estimate, request: Request) -> Estimate:
     """The estimate with what the disk adds to it; as it is where nothing is read from there."""
     if not is_streamed(request.layout):
-        return found
-    away = on_disk_bytes(ledgers(unstreamed(request)), found.memory)
+        return estimate
+    away = on_disk_bytes(ledgers(unstreamed(request)), estimate.memory)
     if not away:
-        return found
+        return estimate
     kind = next((disk.kind for disk in request.machine.disks if disk.holds_models), None)
     source = _KINDS.get(kind or "", Source.NVME)
     rate = SOURCE_BYTES_PER_S[source] * _ACHIEVED
-    share = away / held(request.weights).routed[-1]
+    share = away / weight_sums(request.weights).routed[-1]
     step = Term("experts from disk", share * _active_bytes(request) / rate, "disk", "disk")
     chunks = ceil(request.workload.prompt_tokens / max(1, request.layout.ubatch_tokens))
     prompt = Term("experts from disk", chunks * away / rate, "disk", "disk")
-    return _slower(found, step, prompt, request, _told(rate, source))
+    return _slower(estimate, step, prompt, request, _assumption(rate, source))
 
 
 def _active_bytes(request: Request) -> float:
     """Routed experts' bytes that one token reads."""
     pairs = zip(request.model.layers, request.weights.layers, strict=True)
     return sum(
-        held_.routed_experts * layer.ffn.active / layer.ffn.experts
-        for layer, held_ in pairs
+        layer_weights.routed_experts * layer.ffn.active / layer.ffn.experts
+        for layer, layer_weights in pairs
         if isinstance(layer.ffn, MoeFfn)
     )
 
 
-def _told(rate: float, source: Source) -> Assumption:
+def _assumption(rate: float, source: Source) -> Assumption:
     text = sentence(
         "streamed.rate", "experts are read from {source} at {rate:.1f} GB/s", source=source.value, rate=rate / 1e9
     )
     return Assumption(text, sentence("streamed.rate-2", "half of its sequential rate, by page faults; not measured"))
 
 
-def _slower(found: Estimate, step: Term, prompt: Term, request: Request, told: Assumption) -> Estimate:
-    before = total_seconds(found.decode)
+def _slower(estimate: Estimate, step: Term, prompt: Term, request: Request, assumption: Assumption) -> Estimate:
+    before = total_seconds(estimate.decode)
     slower = (before + step.seconds) / before if before else 1.0
-    tpot = found.tpot_s.value * slower
-    ttft = found.ttft_s.value + prompt.seconds
+    tpot = estimate.tpot_s.value * slower
+    ttft = estimate.ttft_s.value + prompt.seconds
     prefill = request.workload.prompt_tokens / (
-        request.workload.prompt_tokens / found.prefill_tok_s.value + prompt.seconds
+        request.workload.prompt_tokens / estimate.prefill_tok_s.value + prompt.seconds
     )
     return replace(
-        found,
-        decode=(*found.decode, step),
-        prefill=(*found.prefill, prompt),
+        estimate,
+        decode=(*estimate.decode, step),
+        prefill=(*estimate.prefill, prompt),
         tpot_s=Quantity.lognormal(tpot, _SIGMA),
         ttft_s=Quantity.lognormal(ttft, _SIGMA),
         prefill_tok_s=Quantity.lognormal(prefill, _SIGMA),
-        total_tok_s=Quantity.lognormal(found.total_tok_s.value / slower, _SIGMA),
-        limited_by="disk" if step.seconds > before else found.limited_by,
-        assumptions=(*found.assumptions, told),
+        total_tok_s=Quantity.lognormal(estimate.total_tok_s.value / slower, _SIGMA),
+        limited_by="disk" if step.seconds > before else estimate.limited_by,
+        assumptions=(*estimate.assumptions, assumption),
     )

@@ -32,7 +32,7 @@ def best_threads(request: Request, calibration: Calibration) -> int | None:
 
     best, least = tried[0], seconds(tried[0])
     for count in tried[1:]:
-        taken = seconds(count)
-        if taken * _WORTH < least:
-            best, least = count, taken
+        run_s = seconds(count)
+        if run_s * _WORTH < least:
+            best, least = count, run_s
     return best

@@ -41,12 +41,14 @@ def tower_terms(request: Request, calibration: Calibration, devices: Sequence[Gp
 
 def _works(pictures: Pictures) -> tuple[Work, Work]:
     """One picture: matrices in 16 bits, and attention."""
-    tower, one = pictures.tower, pictures.seen
+    tower, picture = pictures.tower, pictures.seen
     if tower is None:
         return Work(TOWER), Work(TOWER)
-    held, linear = tower.parameters, tower.linear_flops(one.patches)
-    scores = Work(SCORES, flops=tower.score_flops(one.patches, one.span), launches=tower.depth)
-    weights = Work(TOWER, flops=linear, read_bytes=2 * held, elements=held, weight_type="F16", launches=4 * tower.depth)
+    parameters, linear = tower.parameters, tower.linear_flops(picture.patches)
+    scores = Work(SCORES, flops=tower.score_flops(picture.patches, picture.span), launches=tower.depth)
+    weights = Work(
+        TOWER, flops=linear, read_bytes=2 * parameters, elements=parameters, weight_type="F16", launches=4 * tower.depth
+    )
     return weights, scores
 
 
@@ -61,19 +63,21 @@ def prompt_flops(pictures: Pictures | None) -> float:
     """FLOP of a prompt's pictures; 0 without any, or where their tower is not known."""
     if pictures is None or pictures.tower is None:
         return 0.0
-    one = pictures.seen
-    each = pictures.tower.linear_flops(one.patches) + pictures.tower.score_flops(one.patches, one.span)
-    return pictures.count * each
+    picture = pictures.seen
+    picture_flops = pictures.tower.linear_flops(picture.patches) + pictures.tower.score_flops(
+        picture.patches, picture.span
+    )
+    return pictures.count * picture_flops
 
 
 def tower_share(terms: Iterable[Term]) -> float:
     """The tower's share of a prompt's time."""
-    found = list(terms)
-    whole = sum(term.seconds for term in found)
-    return sum(term.seconds for term in found if term.name == TOWER) / whole if whole else 0.0
+    listed = list(terms)
+    total_s = sum(term.seconds for term in listed)
+    return sum(term.seconds for term in listed if term.name == TOWER) / total_s if total_s else 0.0
 
 
-def told(pictures: Pictures | None) -> tuple[Assumption, ...]:
+def assumptions(pictures: Pictures | None) -> tuple[Assumption, ...]:
     """What was assumed of the pictures' time."""
     if pictures is None:
         return ()

@@ -53,8 +53,8 @@ def _of_gpus(request: Request, step_bytes: float) -> Traffic | None:
     """A single GPU's, or of tensor-parallel ones together; layers on GPUs in turn have one's bandwidth at a time."""
     layout = request.layout
     specs = [gpu.spec for gpu in request.machine.gpus[: max(1, layout.gpus)]]
-    known = [spec.memory_bandwidth_bytes_per_s for spec in specs if spec is not None]
-    if not known or len(known) < len(specs):
+    bandwidths = [spec.memory_bandwidth_bytes_per_s for spec in specs if spec is not None]
+    if not bandwidths or len(bandwidths) < len(specs):
         return None
-    bandwidth = min(known) * layout.tensor_parallel
+    bandwidth = min(bandwidths) * layout.tensor_parallel
     return Traffic(step_bytes, bandwidth, "the data sheet's")

@@ -21,7 +21,17 @@ from wellfed.models.attention import LatentAttention
 from wellfed.models.checkpoint_formats import why_not_loaded
 from wellfed.models.model import Model
 from wellfed.models.quantisation_names import quantisation as quantisation_named
-from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload, Speculation
+from wellfed.nouns.layout import (
+    ALL_GPU,
+    CPU_ONLY,
+    EXPERTS_ON_CPU,
+    SOME_EXPERTS,
+    SOME_LAYERS,
+    Engine,
+    Layout,
+    NumaPolicy,
+    Speculation,
+)
 from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.perf.memory.overrides import settled
 from wellfed.perf.memory.streamed import STREAMED
@@ -33,10 +43,6 @@ from wellfed.planner.groups import Group, groups, stage_split, with_stages
 from wellfed.planner.pictured import with_pictures
 from wellfed.planner.pinned import impossible, no_format, own_files, with_older_version
 from wellfed.planner.refusal import Refusal
-
-# "As much as fits": the search replaces it by the number of layers that do.
-SOME_LAYERS = Offload(gpu_layers=-1)
-SOME_EXPERTS = Offload(cpu_expert_layers=-1)
 
 _UBATCHES = (512, 2048)
 _LIBRARY = frozenset({"q4_k_m", "q8_0", "bf16", "gguf-mxfp4"})  # what Ollama's library has of most models
@@ -78,8 +84,8 @@ def candidates(
 
     impossible_ones: list[Refusal] = []
     found_any = False
-    for found in variants(layouts, dict(goal.pins)):
-        layout = with_stages(settled(found, model), machine, len(model.layers))
+    for layout_of_pins in variants(layouts, dict(goal.pins)):
+        layout = with_stages(settled(layout_of_pins, model), machine, len(model.layers))
         if not layout.gpus and not layout.offload.cpu_only:  # layers pinned onto GPUs
             if machine.gpus:
                 continue
@@ -101,22 +107,27 @@ def _streamed(layouts: Iterable[Layout], model: Model) -> Iterator[Layout]:
     token reads all of them.
     """
     for layout in layouts:
-        whole = layout.offload in (EXPERTS_ON_CPU, CPU_ONLY)
-        if model.is_moe and layout.engine is Engine.LLAMA_CPP and whole and layout.numa is NumaPolicy.ONE_SOCKET:
+        of_whole_model = layout.offload in (EXPERTS_ON_CPU, CPU_ONLY)
+        if (
+            model.is_moe
+            and layout.engine is Engine.LLAMA_CPP
+            and of_whole_model
+            and layout.numa is NumaPolicy.ONE_SOCKET
+        ):
             yield replace(layout, options=(*layout.options, STREAMED))
 
 
 def _with_adapters(layouts: Iterable[Layout], adapters: tuple[int, int], refused: list[Refusal]) -> Iterator[Layout]:
     """The layouts with room for adapters; engines that serve none are told once."""
-    told = set()
+    engines_told = set()
     count, rank = adapters
     options = (("lora", "1"), ("loras", str(count)), ("lora_rank", str(rank)))
     for layout in layouts:
         capabilities = CAPABILITIES[layout.engine]
         if capabilities.adapters:
             yield replace(layout, options=(*layout.options, *options))
-        elif layout.engine not in told:
-            told.add(layout.engine)
+        elif layout.engine not in engines_told:
+            engines_told.add(layout.engine)
             refused.append(Refusal(capabilities.label, sentence("candidates.no-adapters", "serves no adapters")))
 
 
@@ -124,13 +135,13 @@ def _with_drafts(
     layouts: Iterable[Layout], guess: Speculation, workload: Workload, refused: list[Refusal]
 ) -> Iterator[Layout]:
     """The layouts with what drafts tokens; engines that do not draft so are told once."""
-    told = set()
+    engines_told = set()
     for layout in layouts:
         reason = speculate.why_not(layout, guess, workload)
         if reason is None:
             yield replace(layout, speculation=guess)
-        elif layout.engine not in told:
-            told.add(layout.engine)
+        elif layout.engine not in engines_told:
+            engines_told.add(layout.engine)
             refused.append(Refusal(CAPABILITIES[layout.engine].label, str(reason)))
 
 
@@ -169,8 +180,8 @@ def _placements(
         if unread is not None:  # on the CPU no more than on a GPU
             refused.append(Refusal(capabilities.label, unread, own_files(engine, model)))
             continue
-        named = engine in goal.engines and not machine.gpus
-        reason, hint = _why_not(machine, capabilities, model, gpu, named, goal), ""
+        is_requested = engine in goal.engines and not machine.gpus
+        reason, hint = _why_not(machine, capabilities, model, gpu, is_requested, goal), ""
         if reason is not None:
             reason = with_older_version(reason, capabilities, gpu, goal.version(engine))
         if reason is None and not _any_format(machine, capabilities, model, gpu, goal):
@@ -179,8 +190,10 @@ def _placements(
             reason = sentence(
                 "candidates.kv-cache", "has no KV cache in {kv_types}", kv_types=" or ".join(goal.kv_types)
             )
-            has = ", ".join((*capabilities.kv_types, *capabilities.kv_on_request))
-            hint = sentence("candidates.kv-cache.hint", "{engine} has {types}", engine=capabilities.label, types=has)
+            kv_names = ", ".join((*capabilities.kv_types, *capabilities.kv_on_request))
+            hint = sentence(
+                "candidates.kv-cache.hint", "{engine} has {types}", engine=capabilities.label, types=kv_names
+            )
         if slots is not None:
             capabilities = replace(capabilities, max_sequences=slots(capabilities))
         if reason is None and gpu is not None:
@@ -194,17 +207,18 @@ def _placements(
 
 
 def _why_not(
-    machine: Machine, capabilities: Capabilities, model: Model, gpu: GpuSpec | None, named: bool, goal: Goal
+    machine: Machine, capabilities: Capabilities, model: Model, gpu: GpuSpec | None, is_requested: bool, goal: Goal
 ) -> str | None:
     """Why the engine is out: of serving engines, why on every group of GPUs."""
     version = goal.version(capabilities.engine)
     if gpu is None or not capabilities.tensor_parallel:
-        return why_not(capabilities, model, gpu, named, version)
+        return why_not(capabilities, model, gpu, is_requested, version)
     reasons = [
-        why_not(capabilities, model, group.weakest, named, version) for group in groups(machine, capabilities.engine)
+        why_not(capabilities, model, group.weakest, is_requested, version)
+        for group in groups(machine, capabilities.engine)
     ]
     if not reasons:
-        return why_not(capabilities, model, gpu, named, version)
+        return why_not(capabilities, model, gpu, is_requested, version)
     return None if None in reasons else reasons[0]
 
 
@@ -231,10 +245,12 @@ def _formats(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, goal
     if not goal.quantisations:
         return usable
     on_request = reads_on_request(capabilities, model, usable, gpu, version)
-    known = {quantisation_named(name).id for name in (*usable, *on_request)}
+    listed = {quantisation_named(name).id for name in (*usable, *on_request)}
     reads_gguf = not capabilities.tensor_parallel
-    asked = [_AS_GGUF.get(name, name) if reads_gguf else name for name in goal.quantisations]
-    return tuple(name for name in asked if name in known or (reads_gguf and quantisation_named(name).family == "gguf"))
+    wanted = [_AS_GGUF.get(name, name) if reads_gguf else name for name in goal.quantisations]
+    return tuple(
+        name for name in wanted if name in listed or (reads_gguf and quantisation_named(name).family == "gguf")
+    )
 
 
 def _in_front(goal: Goal, capabilities: Capabilities) -> bool:
@@ -324,11 +340,11 @@ def _served(
                 continue  # between GPUs with links of their own, pipelines never beat wider groups of as many
             split = stage_split(group, len(model.layers), tensor, pipeline) if group.mixed and pipeline > 1 else ()
             for data in group_sizes(total // (tensor * pipeline)):  # three machines are three replicas
-                named = group.numbers(min(per_node, tensor * pipeline * data))
+                gpu_numbers = group.numbers(min(per_node, tensor * pipeline * data))
                 for layout in _served_variants(
                     model, capabilities, quantisation, (tensor, pipeline, data), latent and tensor > 1
                 ):
-                    yield replace(layout, devices=named, split=split) if named or split else layout
+                    yield replace(layout, devices=gpu_numbers, split=split) if gpu_numbers or split else layout
 
 
 def _joined(group: Group) -> int:

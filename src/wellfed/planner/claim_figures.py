@@ -30,7 +30,7 @@ SEVEN, THIRTY_TWO, SEVENTY = "deepseek-r1-distill-qwen-7b", "deepseek-r1-distill
 
 
 class Standing(StrEnum):
-    """What a claim is worth."""
+    """What the figures say of a claim."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -50,22 +50,22 @@ def _is(holds: bool, figures: str) -> Held:
 
 
 @lru_cache(maxsize=64)
-def _best(name: str, where: str, weights: str) -> Plan | None:
+def _best(name: str, machine_line: str, weights: str) -> Plan | None:
     """The best plan that the GPUs carry out alone: what such advice means."""
-    return _ranked(name, where, weights).best_of(Kind.GPU)
+    return _ranked(name, machine_line, weights).best_of(Kind.GPU)
 
 
-def _ranked(name: str, where: str, weights: str) -> Ranking:
-    found: Calibration = bundled()
+def _ranked(name: str, machine_line: str, weights: str) -> Ranking:
+    calibration: Calibration = bundled()
     kind = quantisation(weights)
     goal = Goal(quantisations=(kind.id,))
-    return Search(machine(where), model(name), PRESETS["chat"], goal, found, quantisation).run()
+    return Search(machine(machine_line), model(name), PRESETS["chat"], goal, calibration, quantisation).run()
 
 
-def _speed(name: str, where: str, weights: str) -> str:
-    plan = _best(name, where, weights)
+def _speed(name: str, machine_line: str, weights: str) -> str:
+    plan = _best(name, machine_line, weights)
     if plan is None:
-        miss = _ranked(name, where, weights).near_miss
+        miss = _ranked(name, machine_line, weights).near_miss
         short = (
             sentence(
                 "claims.short",
@@ -90,9 +90,9 @@ def _speed(name: str, where: str, weights: str) -> str:
     )
 
 
-def fits(name: str, where: str, weights: str) -> Held:
+def fits(name: str, machine_line: str, weights: str) -> Held:
     """Whether the weights fit the machine's GPUs, and the speed they then have."""
-    return _is(_best(name, where, weights) is not None, _speed(name, where, weights))
+    return _is(_best(name, machine_line, weights) is not None, _speed(name, machine_line, weights))
 
 
 def pcie_generation(name: str, claimed: int) -> Held:
@@ -173,12 +173,14 @@ def clock(names: Sequence[str], least_ghz: float) -> Held:
     )
 
 
-def _part_gain(name: str, where: str, weights: str, part: str) -> float:
-    plan = _best(name, where, weights)
+def _part_gain(name: str, machine_line: str, weights: str, part: str) -> float:
+    plan = _best(name, machine_line, weights)
     if plan is None:
         return 1.0
     search = Search(plan.machine, plan.model, plan.workload, Goal(), bundled(), quantisation)
-    return next((one.gain for one in sensitivities(plan, search.estimate) if one.part == part), 1.0)
+    return next(
+        (sensitivity.gain for sensitivity in sensitivities(plan, search.estimate) if sensitivity.part == part), 1.0
+    )
 
 
 def bandwidth_floor() -> Held:
@@ -287,26 +289,26 @@ def pooled() -> Held:
 
 
 @lru_cache(maxsize=8)
-def _hosts(name: str, where: str, weights: str) -> WhichCpu | None:
+def _hosts(name: str, machine_line: str, weights: str) -> WhichCpu | None:
     """Which CPUs feed the best plan of a tier."""
-    plan = _best(name, where, weights)
+    plan = _best(name, machine_line, weights)
     return None if plan is None else which_cpu(plan, bundled(), cpus())
 
 
-def feeds(name: str, where: str, weights: str, host: str) -> Held:
+def feeds(name: str, machine_line: str, weights: str, host: str) -> Held:
     """Whether a CPU costs the tier's plan less than 3 % against the best host, and what would do, too."""
-    found, plan, part = _hosts(name, where, weights), _best(name, where, weights), cpu(host)
-    if found is None or plan is None:
+    hosts, plan, part = _hosts(name, machine_line, weights), _best(name, machine_line, weights), cpu(host)
+    if hosts is None or plan is None:
         return Held(Standing.WRONG, sentence("claims.tier-gpus-plan", "the tier's GPUs have no plan"))
     sockets = max(1, len(plan.machine.sockets))
-    there = behind(plan.machine, part, sockets)
-    if there is None:
+    rehosted = behind(plan.machine, part, sockets)
+    if rehosted is None:
         return Held(
             Standing.WRONG,
             sentence("claims.too-few-pcie", "{part} has too few PCIe lanes for these GPUs", part=part.name),
         )
-    here = speeds(Request(there, plan.model, plan.weights, plan.layout, plan.workload), bundled())
-    loss = max(0.0, 1 - here.total_tok_s / found.best.speeds.total_tok_s)
+    here = speeds(Request(rehosted, plan.model, plan.weights, plan.layout, plan.workload), bundled())
+    loss = max(0.0, 1 - here.total_tok_s / hosts.best.speeds.total_tok_s)
     count = f"{sockets}x " if sockets > 1 else ""
     text = sentence(
         "claims.loses-tokens-s",
@@ -314,13 +316,13 @@ def feeds(name: str, where: str, weights: str, host: str) -> Held:
         count=count,
         part=part.name,
         loss=loss,
-        cpu=found.best.cpu.name,
+        cpu=hosts.best.cpu.name,
     )
     text += sentence(
         "claims.least-loses-under",
         "; {count}{cpu} is the least that loses under {worth:.0%}",
         count=count,
-        cpu=found.pick.cpu.name,
+        cpu=hosts.pick.cpu.name,
         worth=WORTH,
     )
     return _is(loss <= WORTH, text)
@@ -332,8 +334,8 @@ def _and(counts: list[int]) -> Sentence:
 
 def own_gpus() -> Held:
     """Whether each socket of the large build has GPUs of its own: two or more."""
-    found = machine("build:large-70b")
-    counts = [sum(1 for g in found.gpus if g.socket == socket.index) for socket in found.sockets]
+    build = machine("build:large-70b")
+    counts = [sum(1 for g in build.gpus if g.socket == socket.index) for socket in build.sockets]
     return _is(
         min(counts) >= 2,
         sentence("claims.four-gpus-over", "four GPUs over two sockets: {counts}", counts=_and(counts)),

@@ -261,6 +261,6 @@ CLAIMS: tuple[Claim, ...] = (
 )
 
 
-def held() -> list[tuple[Claim, Held]]:
+def judged() -> list[tuple[Claim, Held]]:
     """Every claim with its standing."""
     return [(claim, claim.hold()) for claim in CLAIMS]

@@ -13,7 +13,7 @@ from wellfed.planner.sensitivity import Sensitivity, weakest
 class Compared:
     """One machine with its best plan (None when nothing fits, and `why`), its power and what its parts are worth."""
 
-    asked: str
+    name: str
     machine: Machine
     plan: Plan | None
     why: str
@@ -32,11 +32,11 @@ class Compared:
             return None
         return self.plan.estimate.total_tok_s.value / self.power.total_w
 
-    def worth(self, other: Compared) -> float | None:
-        """How many times the price of `other` this machine may cost before `other` gives more tokens/s for the money.
+    def worth(self, reference: Compared) -> float | None:
+        """How many times the price of `reference` this machine may cost before that one gives more for the money.
 
         The break-even of a second-hand GPU against more channels, say; None when one of the two does not fit.
         """
-        if self.plan is None or other.plan is None:
+        if self.plan is None or reference.plan is None:
             return None
-        return self.plan.estimate.total_tok_s.value / other.plan.estimate.total_tok_s.value
+        return self.plan.estimate.total_tok_s.value / reference.plan.estimate.total_tok_s.value

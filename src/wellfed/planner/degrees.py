@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wellfed.models.attention import Attention, FullAttention
+from wellfed.models.attention_kinds import heads_of
 from wellfed.models.ffn import Ffn
 from wellfed.models.joint_attention import JointAttention
 from wellfed.models.linear_attention import LinearAttention
@@ -24,8 +25,8 @@ def _heads_divide(attention: Attention, tensor: int) -> bool:
         return attention.key_heads % tensor == 0 and attention.value_heads % tensor == 0
     if isinstance(attention, JointAttention):
         return all(_heads_divide(part, tensor) for part in attention.parts)
-    heads = getattr(attention, "heads", tensor)  # of latent, compressed and recurrent kinds; others have none
-    return heads % tensor == 0
+    heads = heads_of(attention)
+    return heads is None or heads % tensor == 0
 
 
 def _columns(ffn: Ffn) -> int:

@@ -8,9 +8,8 @@ from dataclasses import field, replace
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.frozen import dataclass
 from wellfed.models.quantisation_names import quantisation
-from wellfed.nouns.layout import ALL_GPU, Engine, Layout, NumaPolicy
+from wellfed.nouns.layout import ALL_GPU, SOME_EXPERTS, SOME_LAYERS, Engine, Layout, NumaPolicy
 from wellfed.nouns.workload import Workload
-from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS
 from wellfed.planner.degrees import counts, group_sizes
 
 Holds = Callable[[Layout], bool]
@@ -54,14 +53,14 @@ class Dominated:
     def _is_division_of_use(self, layout: Layout) -> bool:
         if layout.offload == ALL_GPU or not layout.gpus or layout.speculation is not None:
             return True
-        whole = self._whole_on(layout)
-        if whole is None:
+        least = self._whole_on(layout)
+        if least is None:
             return True
-        if layout.offload == SOME_LAYERS and layout.gpus >= whole:
+        if layout.offload == SOME_LAYERS and layout.gpus >= least:
             return False
-        if layout.gpus == whole and layout.offload == SOME_EXPERTS:  # on as few GPUs as hold it, if fewer do
+        if layout.gpus == least and layout.offload == SOME_EXPERTS:  # on as few GPUs as hold it, if fewer do
             return layout.numa is NumaPolicy.ONE_SOCKET
-        return layout.gpus == max((count for count in counts(self.gpus) if count < whole), default=1)
+        return layout.gpus == max((count for count in counts(self.gpus) if count < least), default=1)
 
     def _whole_on(self, layout: Layout) -> int | None:
         """The fewest GPUs that hold it whole; None where all together do not."""
@@ -86,7 +85,7 @@ def _is_least_chunk(layout: Layout, load: Workload) -> bool:
         return True
     guess = layout.speculation
     drafts, gain = (1, 1.0) if guess is None else (1 + guess.tokens, guess.acceptance_length)
-    each = load.prompt_tokens * gain / max(1, load.output_tokens) + drafts
-    enough = max(load.prompt_tokens, load.concurrency * each)
+    per_token = load.prompt_tokens * gain / max(1, load.output_tokens) + drafts
+    enough = max(load.prompt_tokens, load.concurrency * per_token)
     tried = CAPABILITIES[layout.engine].batch_tokens
     return not any(enough <= chunk < layout.batch_tokens for chunk in tried)

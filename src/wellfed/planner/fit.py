@@ -15,10 +15,9 @@ from wellfed.hardware.machine import Machine
 from wellfed.models.model import Model
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, Engine, Layout
+from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, SOME_EXPERTS, SOME_LAYERS, Engine, Layout
 from wellfed.nouns.plan import Plan
 from wellfed.nouns.workload import PRESETS, Workload
-from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS
 from wellfed.planner.degrees import counts, divides
 from wellfed.planner.goal import Goal
 from wellfed.planner.search import Search
@@ -71,12 +70,12 @@ class Fitting:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Rows best first; `looked_at` counts the models that were estimated, of `known` in the catalogue."""
+    """Rows best first; `looked_at` counts the models that were estimated, of `catalogued` in the catalogue."""
 
     use: Use
     rows: tuple[Fitting, ...]
     looked_at: int
-    known: int
+    catalogued: int
 
 
 def fit(machine: Machine, use: Use, calibration: Calibration, top: int = 10, whole_families: bool = False) -> Fit:
@@ -145,8 +144,8 @@ def _rank(row: Fitting) -> tuple[int, bool, float, float]:
 
 
 def _value(identity: str, use: Use) -> float:
-    found = quality(identity, use.name)
-    return found.value if found else 0.0
+    value = quality(identity, use.name)
+    return value.value if value else 0.0
 
 
 def _by_size(identity: str) -> float:
@@ -178,12 +177,12 @@ def _fitting(identity: str, machine: Machine, use: Use, calibration: Calibration
     best = search.rank(lean_layouts(machine, model)).best
     if best is None:
         return None
-    estimate, known = best.estimate, quality(identity, use.name)
+    estimate, use_quality = best.estimate, quality(identity, use.name)
     loss = quantisation_loss(best.layout.quantisation)
-    score = None if known is None else known.value * (1 - (loss or 0.0))
+    score = None if use_quality is None else use_quality.value * (1 - (loss or 0.0))
     speed, wait = estimate.decode_tok_s.value / use.least_tok_s, estimate.ttft_s.value / use.most_ttft_s
     bearable = speed >= _BEARABLE_SPEED and wait <= _BEARABLE_WAIT
-    return Fitting(identity, best, known, score, speed >= 1 and wait <= 1, bearable)
+    return Fitting(identity, best, use_quality, score, speed >= 1 and wait <= 1, bearable)
 
 
 def lean_layouts(machine: Machine, model: Model) -> Iterator[Layout]:

@@ -19,16 +19,15 @@ from wellfed.hardware.machine import Machine
 from wellfed.models.ffn import MoeFfn
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Speeds
-from wellfed.nouns.layout import EXPERTS_ON_CPU, MOST_SLOTS
+from wellfed.nouns.layout import EXPERTS_ON_CPU, MOST_SLOTS, SOME_EXPERTS, SOME_LAYERS
 from wellfed.nouns.plan import Request
 from wellfed.perf.cpu import cpu_bandwidth
 from wellfed.perf.gpu_pass import prompt_steps
 from wellfed.perf.hybrid import link_bytes_per_s, micro_batch, streams
 from wellfed.perf.memory.devices import gpu_capacity_bytes, gpu_free_bytes
-from wellfed.perf.memory.held import held
+from wellfed.perf.memory.held import weight_sums
 from wellfed.perf.ops import expert_share, layer_kinds
 from wellfed.perf.prefix import as_computed
-from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def fastest(request: Request, calibration: Calibration) -> Speeds | None:
 
 def _in_ram(request: Request) -> _InRam:
     layout, layers = request.layout, request.weights.layers
-    sums = held(request.weights)
+    sums = weight_sums(request.weights)
     routed, resident = sums.routed[-1], sums.resident(0, len(layers))
     if layout.offload.cpu_only or not layout.gpus:
         return _InRam(resident + request.weights.head, routed)
@@ -75,8 +74,8 @@ def _gpu_bytes(machine: Machine, count: int) -> float | None:
     for gpu in machine.gpus:
         free = gpu_free_bytes(gpu, machine)
         rooms.append(gpu_capacity_bytes(gpu, machine) if free is None else free)
-    known = [room for room in rooms if room is not None]
-    return sum(sorted(known)[-count:]) if len(known) == len(rooms) else None
+    known_rooms = [room for room in rooms if room is not None]
+    return sum(sorted(known_rooms)[-count:]) if len(known_rooms) == len(rooms) else None
 
 
 def _reached(request: Request, tokens: float) -> float:
@@ -95,7 +94,7 @@ def _cpu_s(request: Request, calibration: Calibration, away: _InRam, tokens: flo
 
 def _gpu_s(request: Request, away: _InRam, tokens: float) -> float:
     """Seconds in which the GPUs, in turn, read what so many tokens need of the other weights."""
-    layout, sums = request.layout, held(request.weights)
+    layout, sums = request.layout, weight_sums(request.weights)
     rates = [gpu.spec.memory_bandwidth_bytes_per_s for gpu in request.machine.gpus[: layout.gpus] if gpu.spec]
     if not rates or layout.offload.cpu_only:
         return 0.0

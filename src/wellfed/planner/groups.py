@@ -39,14 +39,14 @@ def groups(machine: Machine, engine: Engine) -> Iterator[Group]:
     """The group of the fastest card first; all together last, where the engine takes unequal GPUs."""
     equal = equal_groups(machine)
     for places in equal:
-        found = _group(machine, places, mixed=False)
-        if found is not None:
-            yield found
+        group = _group(machine, places, mixed=False)
+        if group is not None:
+            yield group
     if len(equal) > 1 and engine is Engine.VLLM:
         every = by_islands(machine, range(len(machine.gpus)))
-        found = _group(machine, every, mixed=True)
-        if found is not None and {gpu.vendor for gpu in _specs(found.gpus)} == {"nvidia"}:
-            yield found
+        group = _group(machine, every, mixed=True)
+        if group is not None and {gpu.vendor for gpu in _specs(group.gpus)} == {"nvidia"}:
+            yield group
 
 
 def _group(machine: Machine, positions: tuple[int, ...], mixed: bool) -> Group | None:
@@ -76,10 +76,10 @@ def stage_split(group: Group, layers: int, tensor: int, pipeline: int) -> tuple[
     ]
     if len(set(sizes)) < 2 or layers < pipeline:
         return ()
-    whole = sum(sizes)
-    split = [max(1, int(layers * size / whole)) for size in sizes]
+    total = sum(sizes)
+    split = [max(1, int(layers * size / total)) for size in sizes]
     for _ in range(layers - sum(split)):
-        neediest = max(range(pipeline), key=lambda stage: sizes[stage] / whole * layers - split[stage])
+        neediest = max(range(pipeline), key=lambda stage: sizes[stage] / total * layers - split[stage])
         split[neediest] += 1
     return tuple(split)
 

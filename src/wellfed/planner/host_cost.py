@@ -51,8 +51,8 @@ class HostCost:
         """The first token's time behind this host."""
         return self.plan.estimate.ttft_s.value * self.ttft_times
 
-    def told(self) -> Message:
-        """One sentence."""
+    def sentence(self) -> Message:
+        """What the CPU costs, or that it costs nothing, in one sentence."""
         if not self.counts:
             text = "this CPU costs nothing here: behind a {cpu} the same GPUs would be no faster"
             return message("plan.host.free", text, cpu=self.fastest.name)
@@ -74,15 +74,15 @@ def host_cost(plan: Plan, calibration: Calibration, cpus: Iterable[CpuSpec]) -> 
     if best is None or best_ratio is None:
         return None
     request = Request(behind(machine, best), plan.model, plan.weights, plan.layout, plan.workload)
-    there, here = estimate(request, calibration), plan.estimate
+    unhindered, here = estimate(request, calibration), plan.estimate
     return HostCost(
-        plan=replace(plan, machine=request.machine, estimate=there, reasons=()),
+        plan=replace(plan, machine=request.machine, estimate=unhindered, reasons=()),
         speed=host_speed(machine),
         fastest=best,
         fastest_ratio=best_ratio,
-        total_tok_s_share=min(1.0, here.total_tok_s.value / there.total_tok_s.value),
-        decode_tok_s_share=min(1.0, here.decode_tok_s.value / there.decode_tok_s.value),
-        ttft_times=max(1.0, here.ttft_s.value / there.ttft_s.value),
+        total_tok_s_share=min(1.0, here.total_tok_s.value / unhindered.total_tok_s.value),
+        decode_tok_s_share=min(1.0, here.decode_tok_s.value / unhindered.decode_tok_s.value),
+        ttft_times=max(1.0, here.ttft_s.value / unhindered.ttft_s.value),
     )
 
 
@@ -90,10 +90,10 @@ def fastest_host(machine: Machine, cpus: Iterable[CpuSpec]) -> CpuSpec | None:
     """The CPU with the fastest cores of those that the machine's GPUs could stand behind: x86, as many sockets, as many
     memory channels, and eight lanes for each GPU. None for machines whose CPU is not known or is part of the GPU.
     """
-    held = [socket.cpu for socket in machine.sockets if socket.cpu is not None]
-    if not held or any(gpu.spec is None or gpu.spec.cpu_id for gpu in machine.gpus):
+    installed = [socket.cpu for socket in machine.sockets if socket.cpu is not None]
+    if not installed or any(gpu.spec is None or gpu.spec.cpu_id for gpu in machine.gpus):
         return None
-    count, channels = len(machine.sockets), min(cpu.memory_channels for cpu in held)
+    count, channels = len(machine.sockets), min(cpu.memory_channels for cpu in installed)
     lanes = _LANES * len(machine.gpus) / count
     fit = [
         (ratio, cpu)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from wellfed.engines.versions import FRONT
 from wellfed.message import joined, listed, sentence
-from wellfed.nouns.layout import DraftKind, Layout, NumaPolicy
+from wellfed.nouns.layout import AsManyAsFit, DraftKind, Layout, NumaPolicy
 from wellfed.perf.memory.context_ranks import context_ranks, prefill_ranks
 from wellfed.perf.memory.streamed import STREAMED
 
@@ -20,12 +20,12 @@ class Kind(StrEnum):
 
 
 def kind_of(layout: Layout) -> Kind:
-    """Which it is."""
-    if layout.offload.cpu_only or layout.gpus == 0:
+    """Where a layout's weights live."""
+    offload = layout.offload
+    if offload.cpu_only or layout.gpus == 0:
         return Kind.CPU
-    some_layers = layout.offload.gpu_layers is not None
-    some_experts = layout.offload.cpu_expert_layers != 0
-    return Kind.BOTH if some_layers or some_experts else Kind.GPU
+    divided = offload.gpu_layers is not None or offload.cpu_expert_layers != 0 or isinstance(offload, AsManyAsFit)
+    return Kind.BOTH if divided else Kind.GPU
 
 
 # where weights of a machine of several sockets go
@@ -83,14 +83,14 @@ def _gpus(layout: Layout, words: str) -> str:
 
 def _devices(layout: Layout, words: str) -> list[str]:
     """Which GPUs, where not the first ones; stages of a pipeline, where not alike."""
-    found: list[str] = []
+    parts: list[str] = []
     if layout.devices:
         numbers = listed(layout.devices)
-        found.append(sentence("planner.kinds.devices", "on GPU {numbers}", numbers=numbers))
+        parts.append(sentence("planner.kinds.devices", "on GPU {numbers}", numbers=numbers))
     if words and layout.split:
         split = "+".join(map(str, layout.split))
-        found.append(sentence("planner.kinds.stages", "stages of {split} layers", split=split))
-    return found
+        parts.append(sentence("planner.kinds.stages", "stages of {split} layers", split=split))
+    return parts
 
 
 def _several(layout: Layout) -> str:

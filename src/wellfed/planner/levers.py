@@ -54,12 +54,12 @@ def levers(search: Search, upgrades: tuple[Upgrade, ...] = ()) -> tuple[Lever, .
     ways: tuple[Callable[[Search], Lever | None], ...] = (
         _shorter, _cache, _fewer_users, _coarser, _offloaded, _engine, _from_disk,
     )  # fmt: skip
-    made = [lever for way in ways if (lever := way(search)) is not None]
-    made += _siblings(search)
+    ways_out = [lever for way in ways if (lever := way(search)) is not None]
+    ways_out += _siblings(search)
     bought = next((upgrade for upgrade in upgrades if upgrade.gain == float("inf")), None)
     if bought is not None:
-        made.append(Lever(LeverKind.PART, message("lever.part", "add {part}", part=bought.change), bought.plan))
-    return tuple(made)
+        ways_out.append(Lever(LeverKind.PART, message("lever.part", "add {part}", part=bought.change), bought.plan))
+    return tuple(ways_out)
 
 
 def fits_anyhow(search: Search) -> bool:
@@ -106,8 +106,8 @@ def _shorter(search: Search) -> Lever | None:
     tokens = steps * _CONTEXT_STEP
     plan = _best(_in_context(search, tokens))
     text = "room for {tokens} tokens of context instead of {wanted}"
-    said = message("lever.context", text, tokens=tokens, wanted=workload.context)
-    return None if plan is None else Lever(LeverKind.CONTEXT, said, plan)
+    change = message("lever.context", text, tokens=tokens, wanted=workload.context)
+    return None if plan is None else Lever(LeverKind.CONTEXT, change, plan)
 
 
 def _needed(workload: Workload) -> int:
@@ -128,8 +128,8 @@ def _from_disk(search: Search) -> Lever | None:
     if search.goal.streams or not search.model.is_moe:
         return None
     plan = _best(replace(search, goal=replace(search.goal, streams=True)))
-    said = message("lever.disk", "experts that memory does not hold read from disk (--stream)")
-    return None if plan is None else Lever(LeverKind.DISK, said, plan)
+    change = message("lever.disk", "experts that memory does not hold read from disk (--stream)")
+    return None if plan is None else Lever(LeverKind.DISK, change, plan)
 
 
 def _fewer_users(search: Search) -> Lever | None:
@@ -140,8 +140,8 @@ def _fewer_users(search: Search) -> Lever | None:
     if count is None:
         return None
     plan = _best(_with_users(search, count))
-    said = message("lever.users", "{count} users at a time instead of {wanted}", count=count, wanted=users)
-    return None if plan is None else Lever(LeverKind.USERS, said, plan)
+    change = message("lever.users", "{count} users at a time instead of {wanted}", count=count, wanted=users)
+    return None if plan is None else Lever(LeverKind.USERS, change, plan)
 
 
 def _coarser(search: Search) -> Lever | None:
@@ -172,8 +172,8 @@ def _offloaded(search: Search) -> Lever | None:
     plan = _best(replace(search, goal=replace(search.goal, pins=(), engines=engines)))
     if plan is None:
         return None
-    said = message("lever.offload", "{layout}, without what --set pins", layout=describe(plan.layout))
-    return Lever(LeverKind.OFFLOAD, said, plan)
+    change = message("lever.offload", "{layout}, without what --set pins", layout=describe(plan.layout))
+    return Lever(LeverKind.OFFLOAD, change, plan)
 
 
 def _engine(search: Search) -> Lever | None:
@@ -191,50 +191,50 @@ def _siblings(search: Search) -> Iterator[Lever]:
     usable: Lever | None = None
     for lever in _relatives(search):
         quick = lever.plan.estimate.decode_tok_s.value >= search.goal.usable_tok_s
-        whole = kind_of(lever.plan.layout) is Kind.GPU
-        if quick and (usable is None or whole):
+        on_gpus = kind_of(lever.plan.layout) is Kind.GPU
+        if quick and (usable is None or on_gpus):
             usable = lever
             yield lever
-        if quick and (whole or not search.machine.gpus):
+        if quick and (on_gpus or not search.machine.gpus):
             return
 
 
 def _relatives(search: Search) -> Iterator[Lever]:
     """A lever for each smaller relative that fits, the nearest first, the larger of equally near ones first."""
-    own = search.model
-    known = [entry(identity) for identity in entry_ids() if identity != own.id]
-    kin = [e for e in known if e.has_config and e.task == _task(own.id) and _related(own, e)]
-    smaller = [e for e in kin if 0 < (e.parameters or 0.0) < own.parameters]
-    smaller.sort(key=lambda e: (*_distance(own.name, e.name), -(e.parameters or 0.0), len(e.name), e.id))
+    wanted = search.model
+    catalogued = [entry(identity) for identity in entry_ids() if identity != wanted.id]
+    kin = [e for e in catalogued if e.has_config and e.task == _task(wanted.id) and _related(wanted, e)]
+    smaller = [e for e in kin if 0 < (e.parameters or 0.0) < wanted.parameters]
+    smaller.sort(key=lambda e: (*_distance(wanted.name, e.name), -(e.parameters or 0.0), len(e.name), e.id))
     goal = replace(search.goal, quantisations=(), least_quality_bits=min(4.0, search.goal.least_quality_bits or 4.0))
-    for each in smaller[:_SIBLINGS]:
-        model = by_id(each.id)
+    for sibling in smaller[:_SIBLINGS]:
+        model = by_id(sibling.id)
         if model.context_limit < _needed(search.workload):
             continue
         context = min(search.workload.context, model.context_limit)
         workload = replace(search.workload, context_tokens=context)
         plan = _best(replace(search, model=model, workload=workload, goal=goal, file_weights=None))
         if plan is not None:
-            said = message(
+            change = message(
                 "lever.model", "{model} ({billions} billion parameters)",
                 model=model.name, billions=Amount(model.parameters / 1e9, ""),
             )  # fmt: skip
-            yield Lever(LeverKind.MODEL, said, plan)
+            yield Lever(LeverKind.MODEL, change, plan)
 
 
-def _related(own: Model, other: Entry) -> bool:
+def _related(model: Model, sibling: Entry) -> bool:
     """Of one family, or of one brand by their names: "Qwen3" and "Qwen2.5"."""
-    brand, others = (re.match(r"[a-z]+", name.lower()) for name in (own.name, other.name))
+    brand, others = (re.match(r"[a-z]+", name.lower()) for name in (model.name, sibling.name))
     by_name = brand is not None and others is not None and brand.group() == others.group()
-    return by_name or (other.family is not None and other.family == own.family)
+    return by_name or (sibling.family is not None and sibling.family == model.family)
 
 
-def _distance(own: str, other: str) -> tuple[int, int]:
+def _distance(name: str, sibling: str) -> tuple[int, int]:
     """How far a name is from another: purposes that only one has, then how few words they begin with together.
 
     DeepSeek-R1's 14B is DeepSeek-R1-Distill-Qwen-14B, not the larger DeepSeek-Coder-33B.
     """
-    mine, theirs = own.lower().split("-"), other.lower().split("-")
+    mine, theirs = name.lower().split("-"), sibling.lower().split("-")
     shared = 0
     for a, b in zip(mine, theirs, strict=False):
         if a != b:

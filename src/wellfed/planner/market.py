@@ -76,9 +76,9 @@ class _Bid:
 
     def offer(self, calibration: Calibration) -> Offer:
         """With its plan's estimate."""
-        asked = self.request
-        found = estimate(asked, calibration)
-        plan = Plan(asked.machine, asked.model, asked.weights, asked.layout, asked.workload, found)
+        request = self.request
+        computed = estimate(request, calibration)
+        plan = Plan(request.machine, request.model, request.weights, request.layout, request.workload, computed)
         return Offer(self.machine, plan, self.power_w, self.price, self.price_reason)
 
 
@@ -131,14 +131,14 @@ def market(demand: Demand, keep: int = 12) -> Market:
     for family in _families(demand):
         count += len(family.machines)
         tried = family.machines[:1] if family.alike else family.machines
-        first += [(bid, family) for made in tried if (bid := _bid(demand, made)) is not None]
+        first += [(bid, family) for make in tried if (bid := _bid(demand, make)) is not None]
     able = [bid for bid, _ in first]
     first = [pair for pair in first if _affordable(demand, pair[0])]
     first.sort(key=lambda pair: _rank(demand, pair[0]))
     bids = [bid for bid, _ in first]
     for _, family in first[: 2 * keep]:
         rest = family.machines[1:] if family.alike else ()
-        more = [bid for made in rest if (bid := _bid(demand, made)) is not None]
+        more = [bid for make in rest if (bid := _bid(demand, make)) is not None]
         bids += [bid for bid in more if _affordable(demand, bid)]
     bids.sort(key=lambda bid: _rank(demand, bid))
     chosen = [_with_cpu(demand, bid) for bid in _different(bids, keep)]
@@ -153,16 +153,16 @@ def market(demand: Demand, keep: int = 12) -> Market:
 def _with_cpu(demand: Demand, bid: _Bid) -> Offer:
     """The offer in the same host with the cheapest, or least, CPU that costs its plan less than 3 %."""
     offer = bid.offer(demand.calibration)
-    found = which_cpu(offer.plan, demand.calibration, cpus(), demand.prices)
-    if found is None:
+    choice = which_cpu(offer.plan, demand.calibration, cpus(), demand.prices)
+    if choice is None:
         return offer
-    machine = with_cpu(bid.machine, found.pick.cpu, found.pick.sockets)
-    made = None if machine is None else _bid_for(demand, machine)
-    if made is None:
+    machine = with_cpu(bid.machine, choice.pick.cpu, choice.pick.sockets)
+    rebid = None if machine is None else _bid_for(demand, machine)
+    if rebid is None:
         return offer
-    worse = bid.price is not None and (made.price is None or made.price > bid.price)
-    taken = offer if worse or not _affordable(demand, made) else made.offer(demand.calibration)
-    return replace(taken, cpu=found)
+    worse = bid.price is not None and (rebid.price is None or rebid.price > bid.price)
+    final_offer = offer if worse or not _affordable(demand, rebid) else rebid.offer(demand.calibration)
+    return replace(final_offer, cpu=choice)
 
 
 def _families(demand: Demand) -> Iterator[_Family]:
@@ -195,7 +195,7 @@ def _least_bytes(demand: Demand) -> float:
 
 def _hosted(gpu: GpuSpec, count: int, model: Model, least: float) -> _Family:
     on_gpus = count * (gpu.memory_bytes - _ROOM_BYTES) > least
-    found: list[Callable[[], Machine]] = []
+    machines: list[Callable[[], Machine]] = []
     if on_gpus or (model.is_moe and count == 1):
         for host in hosts():
             if not host.takes(gpu, count) or not _sensible(host, gpu, count):
@@ -203,8 +203,8 @@ def _hosted(gpu: GpuSpec, count: int, model: Model, least: float) -> _Family:
             enough = host.memory_bytes(host.module_gib[0]) if on_gpus else least + 16e9
             module = next((size for size in host.module_gib if host.memory_bytes(size) >= enough), None)
             if module is not None:
-                found.append(partial(hosted, host, gpu, count, module))
-    return _Family(tuple(found), alike=on_gpus)
+                machines.append(partial(hosted, host, gpu, count, module))
+    return _Family(tuple(machines), alike=on_gpus)
 
 
 def _sensible(host: Host, gpu: GpuSpec, count: int) -> bool:
@@ -220,18 +220,18 @@ def _sensible(host: Host, gpu: GpuSpec, count: int) -> bool:
 def _best(demand: Demand, machine: Machine) -> tuple[Request, Speeds] | None:
     """The best of the likely layouts that fit, and how fast it is."""
     best: tuple[tuple[float, ...], Request, Speeds] | None = None
-    for layout, held in _likely(demand, machine):
-        request = Request(machine, demand.model, held, layout, demand.workload)
+    for layout, model_weights in _likely(demand, machine):
+        request = Request(machine, demand.model, model_weights, layout, demand.workload)
         spare = spare_bytes(request)
         if spare is None or spare < 0:
             continue
         try:
-            found = speeds(request, demand.calibration)
+            reached = speeds(request, demand.calibration)
         except WellfedError:
             continue
-        key = (lateness_of(demand.workload, found), -found.total_tok_s)
+        key = (lateness_of(demand.workload, reached), -reached.total_tok_s)
         if best is None or key < best[0]:
-            best = key, request, found
+            best = key, request, reached
     return best[1:] if best else None
 
 
@@ -254,9 +254,9 @@ def _likely(demand: Demand, machine: Machine) -> Iterator[tuple[Layout, Weights]
         engine, "", gpus=count, tensor_parallel=tensor, data_parallel=replicas, max_sequences=slots, offload=ALL_GPU
     )
     room = room / replicas
-    found = list(_first_fitting(demand, engine, gpu, room * 0.9, on_gpu))
-    yield from found
-    if not found and demand.model.is_moe and machine.sockets:
+    fitting = list(_first_fitting(demand, engine, gpu, room * 0.9, on_gpu))
+    yield from fitting
+    if not fitting and demand.model.is_moe and machine.sockets:
         policy = NumaPolicy.ONE_SOCKET if len(machine.sockets) == 1 else NumaPolicy.INTERLEAVE
         mixed = Layout(Engine.LLAMA_CPP, "", gpus=1, offload=EXPERTS_ON_CPU, numa=policy, ubatch_tokens=2048)
         yield from _first_fitting(demand, Engine.LLAMA_CPP, gpu, machine.memory_bytes or 0.0, mixed)
@@ -283,16 +283,16 @@ def _first_fitting(
             continue
         if kind.bits > 9 and demand.goal.objective is not Objective.QUALITY and not demand.goal.quantisations:
             continue
-        held = weights(demand.model, kind)
-        if held.total <= room:
-            yield replace(layout, quantisation=name), held
+        model_weights = weights(demand.model, kind)
+        if model_weights.total <= room:
+            yield replace(layout, quantisation=name), model_weights
             return
 
 
-def _bid(demand: Demand, made: Callable[[], Machine]) -> _Bid | None:
+def _bid(demand: Demand, make: Callable[[], Machine]) -> _Bid | None:
     """The machine with its best likely layout; None where it cannot be built or cannot run the model."""
     try:
-        machine = made()
+        machine = make()
     except WellfedError:
         return None  # the lanes do not suffice
     bid = _bid_for(demand, machine)

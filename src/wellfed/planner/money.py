@@ -31,7 +31,7 @@ class Rates:
     currency: str = "USD"
 
     @property
-    def given(self) -> bool:
+    def paid(self) -> bool:
         """Whether anything is paid at all."""
         return any(value is not None for value in (self.hire_per_hour, self.electricity_per_kwh, self.price))
 
@@ -60,7 +60,7 @@ class Money:
         parts = [part for part in (self.hire, self.electricity, self.amortisation) if part is not None]
         return sum(parts) if parts else None
 
-    def said(self) -> tuple[Message, ...]:
+    def sentences(self) -> tuple[Message, ...]:
         """Energy, cost, break-even."""
         lines = []
         if self.joules_per_token is not None:
@@ -137,14 +137,14 @@ def power_caps(search: Search, plan: Plan) -> Iterator[Capped]:
         )
         machine = replace(plan.machine, gpus=gpus)
         try:
-            found = search.estimate(Request(machine, plan.model, plan.weights, plan.layout, plan.workload))
+            capped = search.estimate(Request(machine, plan.model, plan.weights, plan.layout, plan.workload))
         except WellfedError:
             return
         watts = power(machine).total_w
         yield Capped(
-            share, max(boards) * share, found.decode_tok_s.value / base.decode_tok_s.value,
-            found.total_tok_s.value / base.total_tok_s.value, found.ttft_s.value / base.ttft_s.value,
-            None if watts is None else watts / found.total_tok_s.value,
+            share, max(boards) * share, capped.decode_tok_s.value / base.decode_tok_s.value,
+            capped.total_tok_s.value / base.total_tok_s.value, capped.ttft_s.value / base.ttft_s.value,
+            None if watts is None else watts / capped.total_tok_s.value,
         )  # fmt: skip
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from wellfed.nouns.layout import NumaPolicy, Offload
+from wellfed.nouns.layout import SOME_EXPERTS, SOME_LAYERS, NumaPolicy, Offload
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory import Fill, can_fill, fullest, holds_all, spare_bytes
-from wellfed.planner.candidates import SOME_EXPERTS, SOME_LAYERS
 from wellfed.planner.degrees import counts
 
 
@@ -35,30 +34,30 @@ def _filled(request: Request) -> Iterator[Request]:
     """As few layers as possible with their experts in RAM, split over the GPUs to that end where the engine's own
     division, by memory alone, would need more. Where all fit: on no more GPUs than they need.
     """
-    found, alone = fullest(request), request.layout.numa is NumaPolicy.ONE_SOCKET
-    if found is None or (not found.cpu_experts and not alone):  # on GPUs alone, host memory does not matter
+    fill, alone = fullest(request), request.layout.numa is NumaPolicy.ONE_SOCKET
+    if fill is None or (not fill.cpu_experts and not alone):  # on GPUs alone, host memory does not matter
         return
-    given = request.layout.gpus
-    if not found.cpu_experts:
-        request, found = _on_fewest(request, found)
-    offload = Offload(cpu_expert_layers=found.cpu_experts)
+    gpus_before = request.layout.gpus
+    if not fill.cpu_experts:
+        request, fill = _on_fewest(request, fill)
+    offload = Offload(cpu_expert_layers=fill.cpu_experts)
     if not _fits(request, offload):
-        yield replace(request, layout=replace(request.layout, offload=offload, split=found.split))
-    elif found.cpu_experts < request.model.expert_layers and (found.cpu_experts or request.layout.gpus < given):
+        yield replace(request, layout=replace(request.layout, offload=offload, split=fill.split))
+    elif fill.cpu_experts < request.model.expert_layers and (fill.cpu_experts or request.layout.gpus < gpus_before):
         yield _with_offload(request, offload)
 
 
-def _on_fewest(request: Request, found: Fill) -> tuple[Request, Fill]:
+def _on_fewest(request: Request, fill: Fill) -> tuple[Request, Fill]:
     """The request on as few GPUs as hold all layers, but for counts that are candidates of their own."""
-    given = request.layout.gpus
-    known = max(count for count in counts(len(request.machine.gpus)) if count < given)
-    for gpus in range(known, given):
+    gpus_before = request.layout.gpus
+    fewest = max(count for count in counts(len(request.machine.gpus)) if count < gpus_before)
+    for gpus in range(fewest, gpus_before):
         fewer = replace(request, layout=replace(request.layout, gpus=gpus))
         if not holds_all(fewer):
             continue
-        filled = None if gpus == known else fullest(fewer)
-        return (request, found) if filled is None else (fewer, filled)
-    return request, found
+        filled = None if gpus == fewest else fullest(fewer)
+        return (request, fill) if filled is None else (fewer, filled)
+    return request, fill
 
 
 def _with_offload(request: Request, offload: Offload) -> Request:

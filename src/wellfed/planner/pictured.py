@@ -29,13 +29,13 @@ def pictures_asked(text: str, model: Model) -> Pictures:
     """`N`, `N@WIDTHxHEIGHT` or `N@TOKENS` as pictures that `model` sees. Raises BadInput for other words, for models
     that see none, and where nobody here knows how many tokens a picture becomes.
     """
-    count, told = _read(text)
-    if isinstance(told, int):
-        return Pictures(count, 0, 0, Seen(told, 0, 0))
+    count, each_size = _read(text)
+    if isinstance(each_size, int):
+        return Pictures(count, 0, 0, Seen(each_size, 0, 0))
     sight = sight_of(model)
     if sight is None:
         raise _unseen(model)
-    width, height = told
+    width, height = each_size
     return Pictures(
         count, width, height, seen(sight, width, height), sight, sight.tower(tower_parameters(model)), largest(sight)
     )
@@ -51,9 +51,9 @@ def _read(text: str) -> tuple[int, int | tuple[int, int]]:
             return int(count), numbers[0]
         if len(numbers) == 2 and min(numbers) >= 1 and max(numbers) <= min(_MOST_SIDE, _MOST_SHAPE * min(numbers)):
             return int(count), (numbers[0], numbers[1])
-    said = message("pictures.unread", "{text} is no number of pictures", text=text)
+    problem = message("pictures.unread", "{text} is no number of pictures", text=text)
     hint = "N, N@WIDTHxHEIGHT in pixels or N@TOKENS of each, for example 2@1920x1080"
-    raise BadInput(said, message("pictures.unread.hint", hint))
+    raise BadInput(problem, message("pictures.unread.hint", hint))
 
 
 def _unseen(model: Model) -> BadInput:
@@ -61,11 +61,13 @@ def _unseen(model: Model) -> BadInput:
         tensor.part is Part.VISION for tensor in model.extra_tensors
     )
     if sees:
-        said = message("pictures.unknown", "how many tokens {model} makes of a picture is not known", model=model.name)
-        return BadInput(said, message("pictures.unknown.hint", "--images N@TOKENS tells how many each becomes"))
-    said = message("pictures.none", "{model} sees no pictures", model=model.name)
+        problem = message(
+            "pictures.unknown", "how many tokens {model} makes of a picture is not known", model=model.name
+        )
+        return BadInput(problem, message("pictures.unknown.hint", "--images N@TOKENS tells how many each becomes"))
+    problem = message("pictures.none", "{model} sees no pictures", model=model.name)
     hint = "a vision-language model does; --images N@TOKENS where this one is one"
-    return BadInput(said, message("pictures.none.hint", hint))
+    return BadInput(problem, message("pictures.none.hint", hint))
 
 
 def with_room(load: Workload, pictures: Pictures) -> Workload:
@@ -79,26 +81,26 @@ def with_room(load: Workload, pictures: Pictures) -> Workload:
     if context is not None and needed > context:
         preset = PRESETS.get(load.name)
         if preset is None or preset.context_tokens != context:
-            said = message(
+            problem = message(
                 "pictures.context", "{context} tokens are no room for {needed}: {count} pictures are {tokens}",
                 context=f"{context:,}", needed=f"{needed:,}", count=str(pictures.count), tokens=f"{pictures.tokens:,}",
             )  # fmt: skip
-            raise BadInput(said, message("pictures.context.hint", "a longer --context, fewer or smaller pictures"))
+            raise BadInput(problem, message("pictures.context.hint", "a longer --context, fewer or smaller pictures"))
         context = needed
     return replace(load, prompt_tokens=prompt, context_tokens=context, pictures=pictures)
 
 
-def told(pictures: Pictures, model: Model) -> Assumption:
-    """What a picture becomes."""
-    each, sight = pictures.seen.tokens, pictures.sight
+def assumption(pictures: Pictures, model: Model) -> Assumption:
+    """How many tokens each picture becomes, as an assumption that the answer shows."""
+    tokens, sight = pictures.seen.tokens, pictures.sight
     if sight is None:
         text = sentence(
-            "pictures.as-told", "{count} pictures of {tokens} tokens each", count=pictures.count, tokens=each
+            "pictures.as-told", "{count} pictures of {tokens} tokens each", count=pictures.count, tokens=tokens
         )
         return Assumption(text, sentence("pictures.as-told.why", "as told"), reading=True)
     text = sentence(
         "pictures.each", "{count} pictures of {width} x {height} pixels: {tokens:,} tokens each to {model}",
-        count=pictures.count, width=pictures.width, height=pictures.height, tokens=each, model=model.name,
+        count=pictures.count, width=pictures.width, height=pictures.height, tokens=tokens, model=model.name,
     )  # fmt: skip
     why = sentence("pictures.each.why", "by the rule of its processor")
     return Assumption(text, why, reading=True)

@@ -59,24 +59,24 @@ def impossible(layout: Layout, model: Model, total: int, divides: Callable[[int]
 
 def _degrees(layout: Layout) -> str:
     """Those that are more than one: TP4 x PP3."""
-    named = (
+    degrees = (
         ("TP", layout.tensor_parallel), ("PP", layout.pipeline_parallel), ("DP", layout.data_parallel),
         ("PCP", prefill_ranks(layout)),
     )  # fmt: skip
-    return " x ".join(f"{name}{degree}" for name, degree in named if degree > 1)
+    return " x ".join(f"{name}{degree}" for name, degree in degrees if degree > 1)
 
 
 def no_format(capabilities: Capabilities, model: Model, gpu: GpuSpec | None, goal: Goal) -> tuple[str, str]:
     """Why none of the weights that were named, or of an engine's own, run here; what would, where that is known."""
     version = goal.version(capabilities.engine)
     for name in goal.quantisations:
-        found = why_not_format(capabilities, name, gpu, version)
-        if found is not None:
-            return found
-    named = " or ".join(quantisation(name).label for name in goal.quantisations)
-    asked = named or sentence("candidates.formats", "its formats")
+        why = why_not_format(capabilities, name, gpu, version)
+        if why is not None:
+            return why
+    labels = " or ".join(quantisation(name).label for name in goal.quantisations)
+    wanted = labels or sentence("candidates.formats", "its formats")
     text = "does not run {asked} of {model} here"
-    return sentence("candidates.does-run-here", text, asked=asked, model=model.name), ""
+    return sentence("candidates.does-run-here", text, asked=wanted, model=model.name), ""
 
 
 def own_files(engine: Engine, model: Model) -> str:

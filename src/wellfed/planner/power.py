@@ -23,7 +23,7 @@ class Power:
 
     @property
     def total_w(self) -> float | None:
-        """All of it."""
+        """Watts of the whole system; None where a part's power is not known."""
         if self.gpus_w is None or self.cpus_w is None:
             return None
         return self.gpus_w + self.cpus_w + self.rest_w
@@ -52,5 +52,5 @@ def power(machine: Machine) -> Power:
 
 
 def _all(values: list[float | None], nodes: int) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) * nodes if len(known) == len(values) else None
+    known_values = [value for value in values if value is not None]
+    return sum(known_values) * nodes if len(known_values) == len(values) else None

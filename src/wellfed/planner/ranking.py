@@ -187,9 +187,9 @@ class Queue:
         self.settled: list[tuple[Place, Contender]] = []
         self.waiting: list[tuple[Place, Contender]] = []
 
-    def add(self, place: Place, one: Contender) -> None:
+    def add(self, place: Place, contender: Contender) -> None:
         """Put one where it belongs; before anything is settled, or not before what is."""
-        heapq.heappush(self.waiting, (place, one))
+        heapq.heappush(self.waiting, (place, contender))
 
     def ahead(self, count: int) -> Place | None:
         """The place that the contender after `count` others cannot beat; None where there are no more."""
@@ -198,12 +198,12 @@ class Queue:
 
     def settle_one(self) -> None:
         """Settle the first of those that wait."""
-        place, one = heapq.heappop(self.waiting)
-        if one.settle is None:
-            self.settled.append((place, one))
+        place, contender = heapq.heappop(self.waiting)
+        if contender.settle is None:
+            self.settled.append((place, contender))
             return
-        for number, made in enumerate(one.settle()):
-            self.add((made.rank, place[1], number), made)
+        for number, settled in enumerate(contender.settle()):
+            self.add((settled.rank, place[1], number), settled)
 
     def __iter__(self) -> Iterator[Contender]:
         """All in rank order, each settled when it is its turn."""
@@ -228,23 +228,23 @@ class Standings:
         self.queues = {kind: Queue() for kind in Kind}
         self._count = 0
 
-    def add(self, one: Contender) -> None:
+    def add(self, contender: Contender) -> None:
         """Put one into the queue of its placement, behind its equals."""
         self._count += 1
-        self.queues[kind_of(one.layout)].add((one.rank, self._count, 0), one)
+        self.queues[kind_of(contender.layout)].add((contender.rank, self._count, 0), contender)
 
     def all(self) -> Iterator[Contender]:
         """In no order, settled or not."""
-        return (one for queue in self.queues.values() for _, one in queue.all())
+        return (contender for queue in self.queues.values() for _, contender in queue.all())
 
-    def joined(self, other: Standings) -> Standings:
+    def joined(self, more: Standings) -> Standings:
         """Those of both, the other's behind their equals."""
         both = Standings()
-        both._count = self._count + other._count
-        for shift, standings in ((0, self), (self._count, other)):
+        both._count = self._count + more._count
+        for shift, standings in ((0, self), (self._count, more)):
             for kind, queue in standings.queues.items():
-                for (rank, number, part), one in queue.all():
-                    both.queues[kind].add((rank, number + shift, part), one)
+                for (rank, number, part), contender in queue.all():
+                    both.queues[kind].add((rank, number + shift, part), contender)
         return both
 
     def __iter__(self) -> Iterator[Contender]:
@@ -279,14 +279,14 @@ class Ranking:
         self.standings, self.considered, self.drafting = standings, considered, drafting
         self._outs, self._refused = outs, tuple(refused)
         self.contenders = InOrder(standings)
-        self.plans = InOrder(one.plan for one in self.contenders)
+        self.plans = InOrder(contender.plan for contender in self.contenders)
 
-    def joined(self, other: Ranking) -> Ranking:
+    def joined(self, more: Ranking) -> Ranking:
         """The plans of both in order; what is told of those that are out is this one's."""
-        standings, considered = self.standings.joined(other.standings), self.considered + other.considered
+        standings, considered = self.standings.joined(more.standings), self.considered + more.considered
         return Ranking(standings, self._outs, self._refused, considered, self.drafting)
 
-    def told(self, drafting: Message | None) -> Ranking:
+    def with_drafting(self, drafting: Message | None) -> Ranking:
         """The same with a word of what drafting does."""
         return Ranking(self.standings, self._outs, self._refused, self.considered, drafting)
 
@@ -312,20 +312,20 @@ class Ranking:
 
     def best_of_each_kind(self) -> InOrder[Plan]:
         """The best plan of each engine, quantisation, KV cache type and placement, in rank order."""
-        return InOrder(one.plan for one in self.front())
+        return InOrder(contender.plan for contender in self.front())
 
     def front(self) -> Iterator[Contender]:
-        """The same as layouts."""
+        """The first contender of each engine, quantisation, KV cache type and placement, in rank order."""
         seen: set[object] = set()
-        for one in self.contenders:
-            if one.sort not in seen:
-                seen.add(one.sort)
-                yield one
+        for contender in self.contenders:
+            if contender.sort not in seen:
+                seen.add(contender.sort)
+                yield contender
 
     def placed(self, kind: Kind) -> Iterator[Contender]:
-        """Those of one placement."""
+        """The contenders of one placement, in rank order."""
         return iter(self.standings.queues[kind])
 
     def best_of(self, kind: Kind) -> Plan | None:
         """The best plan that runs on the CPU, on GPUs, or on both."""
-        return next((one.plan for one in self.placed(kind)), None)
+        return next((contender.plan for contender in self.placed(kind)), None)

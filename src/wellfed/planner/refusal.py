@@ -9,6 +9,6 @@ from wellfed.frozen import dataclass
 class Refusal:
     """Why a whole engine, or a layout, is out."""
 
-    what: str
+    subject: str
     reason: str
     hint: str = ""  # what would do, where something that was named cannot be

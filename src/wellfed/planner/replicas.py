@@ -27,20 +27,20 @@ class Replicas:
     here: int
     gpus_each: int
 
-    def said(self) -> Message:
+    def sentence(self) -> Message:
         """In one sentence."""
-        each, rate = Amount(self.most_rate, ""), Amount(self.wanted_rate, "")
+        most, rate = Amount(self.most_rate, ""), Amount(self.wanted_rate, "")
         if self.count <= self.here:
             return counted(
                 "replicas.enough",
                 "one such plan carries {each} requests a second: {rate} need {count} replica, {here} fit here",
                 "one such plan carries {each} requests a second: {rate} need {count} replicas, {here} fit here",
-                self.count, each=each, rate=rate, here=self.here,
+                self.count, each=most, rate=rate, here=self.here,
             )  # fmt: skip
         return message(
             "replicas.more",
             "one such plan carries {each} requests a second: {rate} need {count} replicas of {gpus} GPUs, {here} fit",
-            each=each, rate=rate, count=self.count, gpus=self.gpus_each, here=self.here,
+            each=most, rate=rate, count=self.count, gpus=self.gpus_each, here=self.here,
         )  # fmt: skip
 
 
@@ -80,8 +80,8 @@ def most_rate(search: Search, plan: Plan) -> float | None:
 
 def _keeps(search: Search, plan: Plan, rate: float) -> bool:
     workload = replace(plan.workload, request_rate=rate)
-    asked = replace(search, workload=workload, sweep=False)
-    plans = asked.rank([plan.layout]).plans
+    narrowed = replace(search, workload=workload, sweep=False)
+    plans = narrowed.rank([plan.layout]).plans
     try:
         return bool(plans) and meets_targets(plans[0]) is not False
     except WellfedError:

@@ -77,53 +77,59 @@ class Search:
         refused: list[Refusal] = []
         users = _COARSE if self.sweep else (self.workload.concurrency,)
         slots = None if self.goal.pins else partial(self._slots, users)
-        found = candidates(self.machine, self.model, self.goal, refused, self.workload, slots)
+        layouts = candidates(self.machine, self.model, self.goal, refused, self.workload, slots)
         if not self.sweep:
-            return self._drafting(self.rank(found, refused, all_chunks=True))
-        coarse = self.rank(found, refused, users, all_chunks=True)
-        widths = (replace(one.layout, max_sequences=1) for one in coarse.contenders)  # one curve, whatever the slots
+            return self._drafting(self.rank(layouts, refused, all_chunks=True))
+        coarse = self.rank(layouts, refused, users, all_chunks=True)
+        widths = (
+            replace(contender.layout, max_sequences=1) for contender in coarse.contenders
+        )  # one curve, whatever the slots
         return coarse.joined(self.rank(_with_slots(islice(_distinct(widths), _REFINED)), None, _FINE))
 
     def _drafting(self, ranking: Ranking) -> Ranking:
         """The front runners once more with what drafts tokens (or, where drafting was asked for, without), and what
         that does.
         """
-        asked = self.goal.speculation is not None
+        is_asked = self.goal.speculation is not None
         guess = speculate.by_itself(self.model) if self.goal.may_speculate else None
-        if asked:
-            first = _distinct(one.layout for one in islice(ranking.front(), _DRAFTED_PLANS))
+        if is_asked:
+            first = _distinct(contender.layout for contender in islice(ranking.front(), _DRAFTED_PLANS))
             bare = self.rank([replace(layout, speculation=None) for layout in first])
-            return ranking.told(speculate.compared(ranking.contenders, bare.contenders))
+            return ranking.with_drafting(speculate.compared(ranking.contenders, bare.contenders))
         front = self._draftable(self._with_predictors(ranking), guess, ranking) if guess is not None else []
         if guess is None or not front:
             return ranking
         tried = self.rank(speculate.variants(front, guess, self.workload))
-        return ranking.joined(tried).told(speculate.compared(tried.contenders, ranking.contenders))
+        return ranking.joined(tried).with_drafting(speculate.compared(tried.contenders, ranking.contenders))
 
     def _with_predictors(self, ranking: Ranking) -> list[Layout]:
         """The layouts among the front runners whose files hold prediction layers; none is looked for in vain."""
-        left = {one.sort for one in ranking.standings.all() if self._has_predictors(one.layout)}
-        found: dict[Layout, None] = {}
-        for one in islice(ranking.front(), _DRAFTED_PLANS):
-            if self._has_predictors(one.layout):
-                found[one.layout] = None
-            left.discard(one.sort)
+        left = {contender.sort for contender in ranking.standings.all() if self._has_predictors(contender.layout)}
+        layouts: dict[Layout, None] = {}
+        for contender in islice(ranking.front(), _DRAFTED_PLANS):
+            if self._has_predictors(contender.layout):
+                layouts[contender.layout] = None
+            left.discard(contender.sort)
             if not left:
                 break
-        return list(found)
+        return list(layouts)
 
     def _draftable(self, front: list[Layout], guess: Speculation | None, ranking: Ranking) -> list[Layout]:
         """The layouts; where an engine does not draft over a pipeline, the best of the same engine without one."""
-        found: dict[Layout, None] = {}
+        layouts: dict[Layout, None] = {}
         for layout in front:
             if guess is None or speculate.why_not(layout, guess, self.workload) is None:
-                found[layout] = None
+                layouts[layout] = None
                 continue
-            others = (one.layout for one in ranking.placed(kind_of(layout)) if _same_files(one.layout, layout))
-            flat = next((other for other in others if other.pipeline_parallel == 1), None)
+            others = (
+                contender.layout
+                for contender in ranking.placed(kind_of(layout))
+                if _same_files(contender.layout, layout)
+            )
+            flat = next((candidate for candidate in others if candidate.pipeline_parallel == 1), None)
             if flat is not None:
-                found[flat] = None
-        return list(found)
+                layouts[flat] = None
+        return list(layouts)
 
     def _has_predictors(self, layout: Layout) -> bool:
         """Whether the files of such a plan hold the prediction layers: published checkpoints do, GGUFs mostly not."""
@@ -148,8 +154,8 @@ class Search:
         for request in self._requests(layouts, users or (self.workload.concurrency,), dominated):
             count += 1
             tell("layouts", count)
-            for one in self._contenders(request, outs):
-                standings.add(one)
+            for contender in self._contenders(request, outs):
+                standings.add(contender)
         return Ranking(standings, outs, refused or (), count + dominated.dismissed)
 
     def _contenders(self, request: Request, outs: Outs) -> Iterator[Contender]:
@@ -163,15 +169,15 @@ class Search:
 
     def _settled(self, request: Request, outs: Outs) -> Iterator[Contender]:
         """The layout estimated, with "as much as fits" replaced by a number; nothing where it does not fit."""
-        for one in as_many_as_fit(request):
-            if not outs.fits(one):
+        for filled in as_many_as_fit(request):
+            if not outs.fits(filled):
                 continue
             try:
-                rank = self._rank(one.layout, one.workload, speeds(one, self.calibration))
+                rank = self._rank(filled.layout, filled.workload, speeds(filled, self.calibration))
             except Unsupported as error:
-                outs.refuse(one, error)
+                outs.refuse(filled, error)
                 continue
-            yield Contender(one.layout, one.workload, rank, look=partial(self._plan, one))
+            yield Contender(filled.layout, filled.workload, rank, look=partial(self._plan, filled))
 
     def requests(self, layouts: Iterable[Layout]) -> Iterator[Request]:
         """The layouts as questions under the workload, with "as much as fits" replaced by a number."""
@@ -188,26 +194,26 @@ class Search:
         )  # fmt: skip
 
     def _holds(self, layout: Layout) -> bool:
-        held = self.file_weights or weights(self.model, self.quantisation(layout.quantisation))
-        return (spare_bytes(Request(self.machine, self.model, held, layout, self.workload)) or 0.0) >= 0
+        model_weights = self.file_weights or weights(self.model, self.quantisation(layout.quantisation))
+        return (spare_bytes(Request(self.machine, self.model, model_weights, layout, self.workload)) or 0.0) >= 0
 
     def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...], dominated: Dominated) -> Iterator[Request]:
         for layout in layouts:
             kind = self.quantisation(layout.quantisation)
             if kind.bits < self.goal.least_quality_bits and not self.goal.quantisations:
                 continue
-            held = self.file_weights or weights(self.model, kind)
+            model_weights = self.file_weights or weights(self.model, kind)
             if layout.speculation is not None:
                 guess = layout.speculation
-                if guess.kind is DraftKind.MTP and not held.mtp:
+                if guess.kind is DraftKind.MTP and not model_weights.mtp:
                     continue  # the file was made without the prediction layers
-                guess = speculate.completed(guess, self.model, held, self.goal.draft, self.goal.acceptance)
+                guess = speculate.completed(guess, self.model, model_weights, self.goal.draft, self.goal.acceptance)
                 layout = replace(layout, speculation=guess)
             for workload in self._workloads(layout, users):
                 if not self.goal.pins and not dominated.worth(layout, workload):
                     continue
                 for slotted in self._slotted(layout):
-                    yield Request(self.machine, self.model, held, slotted, workload)
+                    yield Request(self.machine, self.model, model_weights, slotted, workload)
 
     def _slotted(self, layout: Layout) -> tuple[Layout, ...]:
         """The layout; of local engines under a request rate, with few and with many slots: each takes memory."""
@@ -281,8 +287,8 @@ class Search:
                 return (late, took * coarse, layout.gpus)
 
 
-def _same_files(one: Layout, other: Layout) -> bool:
-    return (one.engine, one.quantisation, one.kv_type) == (other.engine, other.quantisation, other.kv_type)
+def _same_files(first: Layout, second: Layout) -> bool:
+    return (first.engine, first.quantisation, first.kv_type) == (second.engine, second.quantisation, second.kv_type)
 
 
 def _with_slots(layouts: Iterable[Layout]) -> Iterator[Layout]:
@@ -318,7 +324,7 @@ def lateness(plan: Plan) -> float:
 
 
 def lateness_of(workload: Workload, speeds: Speeds) -> float:
-    """The same of speeds."""
+    """As `lateness`, of the speeds that a workload would have."""
     if workload.ttft_target_s is None and workload.tpot_target_s is None:
         return 0.0
     return math.prod(1 + missed.by for missed in _missed(workload, speeds)) - 1
@@ -342,7 +348,7 @@ def _price_or_power(machine: Machine, layout: Layout) -> float:
 
 
 def _distinct(layouts: Iterable[Layout]) -> Iterator[Layout]:
-    """Each once, in order."""
+    """The layouts without repetitions, in their order."""
     seen: set[Layout] = set()
     for layout in layouts:
         if layout not in seen:

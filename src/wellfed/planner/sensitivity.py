@@ -41,12 +41,12 @@ class Sensitivity:
 def sensitivities(plan: Plan, estimate: Estimator, factor: float = 1.5) -> tuple[Sensitivity, ...]:
     """Every part of the plan's machine, the one that gains most tokens/s first. Every figure is an estimate."""
     now = plan.estimate
-    found = []
+    rows = []
     for part, machine in improved(plan.machine, factor):
         # links come in powers of two
         times = 2.0 if part == "PCIe link" else factor
         then = estimate(Request(machine, plan.model, plan.weights, plan.layout, plan.workload))
-        found.append(
+        rows.append(
             Sensitivity(
                 part,
                 times,
@@ -55,12 +55,12 @@ def sensitivities(plan: Plan, estimate: Estimator, factor: float = 1.5) -> tuple
                 now.ttft_s.value / then.ttft_s.value,
             )
         )
-    return tuple(sorted(found, key=lambda one: (-one.gain, -one.ttft_gain)))
+    return tuple(sorted(rows, key=lambda sensitivity: (-sensitivity.gain, -sensitivity.ttft_gain)))
 
 
-def weakest(found: tuple[Sensitivity, ...]) -> Sensitivity | None:
+def weakest(sensitivities: tuple[Sensitivity, ...]) -> Sensitivity | None:
     """The part whose improvement raises tokens/s most; None when none does."""
-    return found[0] if found and found[0].gain > _NOTHING else None
+    return sensitivities[0] if sensitivities and sensitivities[0].gain > _NOTHING else None
 
 
 def improved(machine: Machine, factor: float) -> Iterator[tuple[str, Machine]]:

@@ -95,12 +95,12 @@ def read(text: str) -> Speculation | None:
     name, _, draft = word.partition(":")
     if name.lower() == "none":
         return None
-    known = {kind.value: kind for kind in DraftKind}
-    kind = known.get(name.lower())
+    by_name = {kind.value: kind for kind in DraftKind}
+    kind = by_name.get(name.lower())
     if kind is None or (draft != "") != (kind is DraftKind.DRAFT) or (count and not _is_count(count)):
-        said = message("speculate.unread", "{text} is no way to draft tokens", text=text)
+        problem = message("speculate.unread", "{text} is no way to draft tokens", text=text)
         ways = Listing(("mtp", "mtp@2", "eagle@3", "draft:MODEL@4", "ngram", "none"))
-        raise BadInput(said, message("speculate.ways", "for example {ways}", ways=ways))
+        raise BadInput(problem, message("speculate.ways", "for example {ways}", ways=ways))
     return Speculation(int(count) if count else DRAFTED[kind], 1.0, kind=kind, draft=draft)
 
 
@@ -134,8 +134,10 @@ def completed(
 def ensure_possible(guess: Speculation | None, model: Model) -> None:
     """Raises BadInput where the model's own prediction layers are to draft and it ships none."""
     if guess is not None and guess.kind is DraftKind.MTP and not model.mtp_layers:
-        said = message("speculate.no-mtp", "{model} has no prediction layers", model=model.name)
-        raise BadInput(said, message("speculate.no-mtp.hint", "draft with a model: --speculate draft:MODEL, or ngram"))
+        problem = message("speculate.no-mtp", "{model} has no prediction layers", model=model.name)
+        raise BadInput(
+            problem, message("speculate.no-mtp.hint", "draft with a model: --speculate draft:MODEL, or ngram")
+        )
 
 
 def _costs(kind: DraftKind, model: Model, weights: Weights, draft: Draft | None) -> tuple[float, int, float]:
@@ -146,22 +148,22 @@ def _costs(kind: DraftKind, model: Model, weights: Weights, draft: Draft | None)
         share = draft.model.active_parameters / model.active_parameters
         return share, round(draft.weights.total), draft.model.cache_elements(4096) / 4096
     layer = weights.layers[-1].total / max(1, len(model.layers))
-    whole = sum(held.total for held in weights.layers) / max(1, len(model.layers))
+    layer_bytes = sum(layer_weights.total for layer_weights in weights.layers) / max(1, len(model.layers))
     active = model.active_parameters / model.parameters if model.is_moe else 1.0
-    one = 1 / len(model.layers) + weights.head / max(1.0, active * weights.total)
+    predictor_share = 1 / len(model.layers) + weights.head / max(1.0, active * weights.total)
     if kind is DraftKind.MTP:
-        return min(1.0, one), 0, 0.0
+        return min(1.0, predictor_share), 0, 0.0
     per_token = model.layers[-1].attention.cache_elements(4096) / 4096
-    return min(1.0, one), round(max(layer, whole)), per_token
+    return min(1.0, predictor_share), round(max(layer, layer_bytes)), per_token
 
 
 def _ensure_same_words(model: Model, draft: Model) -> None:
     if abs(model.vocabulary - draft.vocabulary) <= _VOCABULARY_PADDING:
         return
     text = "{draft} has {there} words and {model} {here}: it cannot draft for it"
-    said = message("speculate.vocabulary", text, draft=draft.name, there=draft.vocabulary, model=model.name,
+    problem = message("speculate.vocabulary", text, draft=draft.name, there=draft.vocabulary, model=model.name,
                    here=model.vocabulary)  # fmt: skip
-    raise BadInput(said, message("speculate.vocabulary.hint", "a small model of the same family has the same words"))
+    raise BadInput(problem, message("speculate.vocabulary.hint", "a small model of the same family has the same words"))
 
 
 def by_itself(model: Model) -> Speculation | None:
@@ -205,7 +207,7 @@ def compared(drafting: Iterable[Contender], plain: Iterable[Contender]) -> Messa
     if first is None or guess is None or guess.kind is None:
         return None
     bare, workload = replace(first.layout, speculation=None), first.workload
-    same = next((one for one in plain if one.layout == bare and one.workload == workload), None)
+    same = next((plan for plan in plain if plan.layout == bare and plan.workload == workload), None)
     if same is None:
         return None
     ratio = same.plan.estimate.tpot_s.value / first.plan.estimate.tpot_s.value

@@ -46,12 +46,12 @@ def _runs(system: str, vendor: str) -> bool:
 
 def _with_system(machine: Machine, system: str) -> Machine:
     if system not in SYSTEMS:
-        said = message("stated.system", "no such operating system: {name}", name=system)
-        raise BadInput(said, message("stated.system.hint", "linux, windows, wsl2 or macos"))
+        problem = message("stated.system", "no such operating system: {name}", name=system)
+        raise BadInput(problem, message("stated.system.hint", "linux, windows, wsl2 or macos"))
     alien = next((gpu for gpu in machine.gpus if gpu.spec is not None and not _runs(system, gpu.spec.vendor)), None)
     if alien is not None:
-        said = message("stated.system.hardware", "{name} does not run {system}", name=alien.name, system=system)
-        raise BadInput(said, message("stated.system.hardware.hint", "macos goes with Apple's machines"))
+        problem = message("stated.system.hardware", "{name} does not run {system}", name=alien.name, system=system)
+        raise BadInput(problem, message("stated.system.hardware.hint", "macos goes with Apple's machines"))
     family = {"wsl2": "linux"}.get(system, system)
     return replace(machine, os=replace(machine.os, family=family, wsl=system == "wsl2"))
 
@@ -63,25 +63,27 @@ def _gpus(gpus: tuple[Gpu, ...], sizes: Sequence[int]) -> tuple[Gpu, ...]:
         text = "--vram-free gives {given} sizes for {gpus} GPUs"
         hint = message("stated.count.hint", "one size for all, or one for each, by commas")
         raise BadInput(message("stated.count", text, given=len(sizes), gpus=len(gpus)), hint)
-    each = list(sizes) * len(gpus) if len(sizes) == 1 else list(sizes)
-    for gpu, size in zip(gpus, each, strict=True):
+    each_size = list(sizes) * len(gpus) if len(sizes) == 1 else list(sizes)
+    for gpu, size in zip(gpus, each_size, strict=True):
         most = gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else None)
         _ensure_at_most(size, most, message("stated.gpu", "GPU {number}", number=gpu.index))
-    return tuple(replace(gpu, memory_free_bytes=size) for gpu, size in zip(gpus, each, strict=True))
+    return tuple(replace(gpu, memory_free_bytes=size) for gpu, size in zip(gpus, each_size, strict=True))
 
 
 def _size(text: str) -> int:
     try:
         return parse_bytes(text if not text.strip().replace(".", "", 1).isdigit() else f"{text}GiB")
     except ValueError:
-        said = message("stated.size", "{text} is no size", text=text)
-        raise BadInput(said, message("stated.size.hint", "for example 20GB, 22.5GiB or 20480MiB")) from None
+        problem = message("stated.size", "{text} is no size", text=text)
+        raise BadInput(problem, message("stated.size.hint", "for example 20GB, 22.5GiB or 20480MiB")) from None
 
 
-def _ensure_at_most(size: float, most: float | None, where: Message) -> None:
+def _ensure_at_most(size: float, most: float | None, part_name: Message) -> None:
     if most is not None and size > most * 1.001:
         text = "{where} cannot have {said} free: it has {most}"
-        raise BadInput(message("stated.too-much", text, where=where, said=Amount(size, "B"), most=Amount(most, "B")))
+        raise BadInput(
+            message("stated.too-much", text, where=part_name, said=Amount(size, "B"), most=Amount(most, "B"))
+        )
 
 
 def _carved(machine: Machine, text: str) -> Machine:
@@ -91,14 +93,14 @@ def _carved(machine: Machine, text: str) -> Machine:
     sizes = [_size(part) for part in text.split(",")]
     gpu = next((gpu for gpu in machine.gpus if gpu.spec and gpu.spec.unified_memory and gpu.spec.vendor == "amd"), None)
     if gpu is None or len(sizes) > 2 or machine.memory_bytes is None:
-        said = message(
+        problem = message(
             "stated.carve-out", "--carve-out is for AMD graphics that share a CPU's memory: SIZE or SIZE,SIZE"
         )
-        raise BadInput(said, message("stated.carve-out.hint", "for example 96GiB, or 512MiB,108GiB"))
+        raise BadInput(problem, message("stated.carve-out.hint", "for example 96GiB, or 512MiB,108GiB"))
     _ensure_at_most(sizes[0], machine.memory_bytes, message("stated.graphics", "graphics"))
     rest = machine.memory_bytes - sizes[0]
     mapped = sizes[1] if len(sizes) == 2 else rest // 2
     _ensure_at_most(mapped, rest, message("stated.rest", "what is left of RAM"))
-    own = replace(gpu, memory_bytes=sizes[0], gtt_bytes=mapped)
-    gpus = tuple(own if each is gpu else each for each in machine.gpus)
+    carved = replace(gpu, memory_bytes=sizes[0], gtt_bytes=mapped)
+    gpus = tuple(carved if each_gpu is gpu else each_gpu for each_gpu in machine.gpus)
     return replace(machine, gpus=gpus, memory_bytes=rest)

@@ -43,8 +43,8 @@ def over_context(search: Search, plan: Plan) -> tuple[Point, ...]:
 def over_users(search: Search, plan: Plan) -> tuple[Point, ...]:
     """With 1, 2, 4 ... users at a time and as many as were asked for, as far as memory reaches."""
     room = plan.estimate.memory.max_sequences
-    asked = max(1, plan.workload.concurrency)
-    counts = [n for n in sorted({*_USERS, asked}) if room is None or n <= max(room, asked)]
+    users = max(1, plan.workload.concurrency)
+    counts = [n for n in sorted({*_USERS, users}) if room is None or n <= max(room, users)]
     loads = [replace(plan.workload, concurrency=n, request_rate=None) for n in counts]
     return tuple(_points(search, plan, [(load.concurrency, load) for load in loads]))
 
@@ -57,10 +57,10 @@ def _points(search: Search, plan: Plan, loads: list[tuple[int, Workload]]) -> It
         try:
             if ledgers(request).fits is False:
                 continue
-            found = search.estimate(request)
+            estimate = search.estimate(request)
         except WellfedError:
             continue
-        yield Point(x, found.decode_tok_s, found.total_tok_s, found.ttft_s)
+        yield Point(x, estimate.decode_tok_s, estimate.total_tok_s, estimate.ttft_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +75,16 @@ class MostUsers:
 def most_users(search: Search) -> MostUsers | None:
     """Doubling, then halving, over the plans that keep the targets at fewer users; None when one user is too many."""
     layouts = list(candidates(search.machine, search.model, search.goal, []))
-    low, kept = 1, _keeps(search, layouts, 1)
-    if kept is None:
+    low, plan = 1, _keeps(search, layouts, 1)
+    if plan is None:
         return None
     while low < _MOST_USERS:
         tried = _keeps(search, layouts, low * 2)
         if tried is None:
             break
-        low, kept = low * 2, tried
+        low, plan = low * 2, tried
     else:
-        return MostUsers(low, kept, at_least=True)
+        return MostUsers(low, plan, at_least=True)
     high = low * 2
     while high - low > max(1, low // 50):
         middle = (low + high) // 2
@@ -92,14 +92,14 @@ def most_users(search: Search) -> MostUsers | None:
         if tried is None:
             high = middle
         else:
-            low, kept = middle, tried
-    return MostUsers(low, kept)
+            low, plan = middle, tried
+    return MostUsers(low, plan)
 
 
 def _keeps(search: Search, layouts: list[Layout], users: int) -> Plan | None:
     """The best plan for so many users, if it keeps the targets with room for all of them."""
-    asked = replace(search, sweep=False, workload=replace(search.workload, concurrency=users, request_rate=None))
-    plans = [plan for plan in asked.rank(layouts).plans if lateness(plan) == 0.0 and _has_room(plan, users)]
+    narrowed = replace(search, sweep=False, workload=replace(search.workload, concurrency=users, request_rate=None))
+    plans = [plan for plan in narrowed.rank(layouts).plans if lateness(plan) == 0.0 and _has_room(plan, users)]
     return plans[0] if plans and meets_targets(plans[0]) is not False else None
 
 

@@ -68,14 +68,22 @@ def _tiers(plan: Plan, request: Request, tokens: int, size: float) -> Iterator[T
     pool = None if plan.layout.engine.is_local else cache_tokens(request)
     yield Tier("gpu", pool, tokens, 0.0, computed, 0.0)
     link, copied = pcie_bytes_per_s(request.machine), _copied_bytes(plan, tokens) / tokens
-    for place, held, bandwidth in (
+    for place, size_bytes, bandwidth in (
         ("ram", _ram_bytes(plan), link),
         ("disk", _disk_bytes(plan), min(link, _disk_rate(plan) * copied / size)),
     ):
         first = _FIRST_BYTE_S[place]
         hit = first + tokens * copied / bandwidth
         even = _break_even(first, copied / bandwidth, 1 / rate)
-        yield Tier(place, None if held is None else held / size, tokens, hit, computed, even, _flag(plan, place, held))
+        yield Tier(
+            place,
+            None if size_bytes is None else size_bytes / size,
+            tokens,
+            hit,
+            computed,
+            even,
+            _flag(plan, place, size_bytes),
+        )
 
 
 def _copied_bytes(plan: Plan, tokens: int) -> float:
@@ -100,8 +108,8 @@ def _ram_bytes(plan: Plan) -> float | None:
 
 
 def _disk_bytes(plan: Plan) -> float | None:
-    known = [disk.free_bytes for disk in plan.machine.disks if disk.holds_models and disk.free_bytes is not None]
-    return float(known[0]) if known else None
+    free = [disk.free_bytes for disk in plan.machine.disks if disk.holds_models and disk.free_bytes is not None]
+    return float(free[0]) if free else None
 
 
 _DISKS = {"ssd": Source.SSD, "hdd": Source.HDD, "usb": Source.USB, "network": Source.NETWORK}
@@ -113,11 +121,11 @@ def _disk_rate(plan: Plan) -> float:
     return SOURCE_BYTES_PER_S[_DISKS.get(kind or "", Source.NVME)]
 
 
-def _flag(plan: Plan, place: str, held: float | None) -> str:
+def _flag(plan: Plan, place: str, size_bytes: float | None) -> str:
     text = _FLAGS.get((plan.layout.engine, place), "")
-    if held is None and "{" in text.replace("{{", ""):
+    if size_bytes is None and "{" in text.replace("{{", ""):
         return ""
-    return text.format(gib=int((held or 0) / 2**30), mib=int((held or 0) / 2**20))
+    return text.format(gib=int((size_bytes or 0) / 2**30), mib=int((size_bytes or 0) / 2**20))
 
 
 def tier_words(tier: Tier) -> Message:

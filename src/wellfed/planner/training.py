@@ -52,7 +52,7 @@ def training_plans(machine: Machine, model: Model, frozen: Weights, task: Task, 
             sentence("training.training-planned", "training is planned on GPUs, and the machine has none"),
             sentence("training.name-one-rtx", "name one: --on 'rtx 4090, ...'"),
         )
-    found: list[TrainingPlan] = []
+    plans: list[TrainingPlan] = []
     nearest, missing, considered = None, float("inf"), 0
     for layout in _layouts(machine, task, wish):
         considered += 1
@@ -61,11 +61,11 @@ def training_plans(machine: Machine, model: Model, frozen: Weights, task: Task, 
         tightest = plan.estimate.memory.tightest
         spare = 0.0 if tightest is None or tightest.spare_bytes is None else tightest.spare_bytes
         if plan.estimate.memory.fits is not False:
-            found.append(plan)
+            plans.append(plan)
         elif -spare < missing:
             nearest, missing = plan, -spare
-    found.sort(key=_order)
-    return TrainingAnswer(task, machine, model, tuple(found), None if found else nearest, considered)
+    plans.sort(key=_order)
+    return TrainingAnswer(task, machine, model, tuple(plans), None if plans else nearest, considered)
 
 
 def _order(plan: TrainingPlan) -> tuple[float, int, int, float]:
@@ -78,9 +78,11 @@ def _order(plan: TrainingPlan) -> tuple[float, int, int, float]:
 
 
 def _layouts(machine: Machine, task: Task, wish: Wish) -> Iterator[TrainingLayout]:
-    whole = equal_ones(machine) * machine.count
+    machine_gpus = equal_ones(machine) * machine.count
     counts = (
-        (wish.gpus,) if wish.gpus else tuple(dict.fromkeys((*_powers(min(whole, task.batch)), min(whole, task.batch))))
+        (wish.gpus,)
+        if wish.gpus
+        else tuple(dict.fromkeys((*_powers(min(machine_gpus, task.batch)), min(machine_gpus, task.batch))))
     )
     for gpus in counts:
         for micro in (wish.micro_batch,) if wish.micro_batch else _MICRO_BATCHES:

@@ -35,7 +35,7 @@ class Upgrade:
 
 def upgrades(search: Search, best: Plan | None) -> tuple[Upgrade, ...]:
     """What each single change would buy, most gain first; every figure is an estimate of the changed machine."""
-    found = []
+    rows = []
     for change, machine in changed_machines(search.machine):
         goal = search.goal
         if best is not None:
@@ -48,17 +48,17 @@ def upgrades(search: Search, best: Plan | None) -> tuple[Upgrade, ...]:
         plan = changed.rank(candidates(machine, search.model, goal, []), all_chunks=True).best
         finer = _finer(search, machine, best)
         if finer is not None:
-            found.append(Upgrade(change, finer, *_gains(best, finer), finer.layout.quantisation))
+            rows.append(Upgrade(change, finer, *_gains(best, finer), finer.layout.quantisation))
         elif plan is not None:
-            found.append(Upgrade(change, plan, *_gains(best, plan)))
-    return tuple(sorted(found, key=lambda upgrade: (upgrade.finer is None, -upgrade.gain)))
+            rows.append(Upgrade(change, plan, *_gains(best, plan)))
+    return tuple(sorted(rows, key=lambda upgrade: (upgrade.finer is None, -upgrade.gain)))
 
 
-def with_host(found: tuple[Upgrade, ...], host: HostCost) -> tuple[Upgrade, ...]:
+def with_host(listed: tuple[Upgrade, ...], host: HostCost) -> tuple[Upgrade, ...]:
     """The upgrades with a host of faster cores among them. Its memory and links are left as they are."""
     change = sentence("upgrades.cpu-cores-fast", "a CPU with cores as fast as {fastest}'s", fastest=host.fastest.name)
     faster = Upgrade(change, host.plan, 1 / host.total_tok_s_share, host.ttft_times)
-    return tuple(sorted((*found, faster), key=lambda upgrade: (upgrade.finer is None, -upgrade.gain)))
+    return tuple(sorted((*listed, faster), key=lambda upgrade: (upgrade.finer is None, -upgrade.gain)))
 
 
 def _finer(search: Search, machine: Machine, best: Plan | None) -> Plan | None:

@@ -17,27 +17,29 @@ def usable(machine: Machine, vendor: str | None = None) -> Machine:
     the best one's, need another build of the engine and are left out. A machine of which no GPU is known keeps them
     all, so that the search can say why none is used.
     """
-    known = [gpu for gpu in machine.gpus if gpu.spec is not None and not gpu.display_only]
-    if not known:
+    identified = [gpu for gpu in machine.gpus if gpu.spec is not None and not gpu.display_only]
+    if not identified:
         return machine
-    best = max((gpu for gpu in known if vendor in (None, _vendor(gpu))), key=_worth)
-    there = {id(gpu): position for position, gpu in enumerate(machine.gpus)}
-    kept = [gpu for gpu in known if _vendor(gpu) == _vendor(best) and (gpu is best or not _inside_the_cpu(gpu))]
-    kept.sort(key=_worth, reverse=True)  # stable: equal cards stay in their order
-    if tuple(kept) == machine.gpus:
+    best = max((gpu for gpu in identified if vendor in (None, _vendor(gpu))), key=_worth)
+    positions = {id(gpu): position for position, gpu in enumerate(machine.gpus)}
+    usable_gpus = [
+        gpu for gpu in identified if _vendor(gpu) == _vendor(best) and (gpu is best or not _inside_the_cpu(gpu))
+    ]
+    usable_gpus.sort(key=_worth, reverse=True)  # stable: equal cards stay in their order
+    if tuple(usable_gpus) == machine.gpus:
         return machine
-    left = [gpu for gpu in machine.gpus if gpu not in kept]
-    machine = selected(machine, [there[id(gpu)] for gpu in kept])
+    left = [gpu for gpu in machine.gpus if gpu not in usable_gpus]
+    machine = selected(machine, [positions[id(gpu)] for gpu in usable_gpus])
     return replace(machine, assumptions=machine.assumptions + tuple(map(_without, left)))
 
 
 def other_vendors(machine: Machine) -> tuple[str, ...]:
     """Vendors of cards that `usable` leaves out for the best one's, and that a plan may be better on."""
-    known = [gpu for gpu in machine.gpus if gpu.spec is not None and not gpu.display_only]
-    if not known:
+    identified = [gpu for gpu in machine.gpus if gpu.spec is not None and not gpu.display_only]
+    if not identified:
         return ()
-    best = _vendor(max(known, key=_worth))
-    others = dict.fromkeys(_vendor(gpu) for gpu in known if not _inside_the_cpu(gpu))
+    best = _vendor(max(identified, key=_worth))
+    others = dict.fromkeys(_vendor(gpu) for gpu in identified if not _inside_the_cpu(gpu))
     return tuple(vendor for vendor in others if vendor is not None and vendor != best)
 
 

@@ -40,17 +40,17 @@ def _reasons(ranking: Ranking, chosen: Kind, best: Plan, sides: tuple[tuple[Kind
         rate = best.workload.request_rate or 0.0
         text = "it cannot keep up: it answers {served} of {rate} requests/s"
         reasons.append(message("verdict.behind", text, served=f"{share * rate:.3g}", rate=f"{rate:g}"))
-    reasons += [_other(best, kind, plan) for kind, plan in sides if kind is not chosen]
+    reasons += [_other_side(best, kind, plan) for kind, plan in sides if kind is not chosen]
     missing = [kind for kind in Kind if kind not in {kind for kind, _ in sides}]
     if Kind.GPU in missing and Kind.GPU in ranking.too_big:
-        one, many = "the GPU alone cannot hold it", "the {count} GPUs alone cannot hold it"
-        reasons.append(counted("verdict.too-big", one, many, len(best.machine.gpus)))
+        single, many = "the GPU alone cannot hold it", "the {count} GPUs alone cannot hold it"
+        reasons.append(counted("verdict.too-big", single, many, len(best.machine.gpus)))
     if not best.machine.gpus:
         reasons.append(message("verdict.no-gpu", "this machine has no GPU that wellfed knows"))
     return reasons
 
 
-def _other(best: Plan, kind: Kind, plan: Plan) -> Message:
+def _other_side(best: Plan, kind: Kind, plan: Plan) -> Message:
     """What another placement would reach; its weights are named where they are not the best plan's."""
     ratio = plan.estimate.total_tok_s.value / best.estimate.total_tok_s.value
     share, engine, weights = _share(ratio), plan.layout.engine.value, plan.layout.quantisation
@@ -86,19 +86,21 @@ def _room(plan: Plan) -> list[Message]:
     if _fills_its_pool(plan):
         holds = (plan.estimate.memory.max_sequences or 0) * plan.workload.context
         text = "fits: the engine fills {device}, its KV cache in {kind} holds {tokens} tokens"
-        said = [message("verdict.pool", text, device=tightest.device, kind=plan.layout.kv_type, tokens=holds)]
+        reasons = [message("verdict.pool", text, device=tightest.device, kind=plan.layout.kv_type, tokens=holds)]
     elif plan.layout.kv_type == "f16":
-        said = [message("verdict.fits", "fits with {spare} to spare on {device}", spare=spare, device=tightest.device)]
+        reasons = [
+            message("verdict.fits", "fits with {spare} to spare on {device}", spare=spare, device=tightest.device)
+        ]
     else:
         text = "fits with {spare} to spare on {device}, its KV cache in {kind}"
-        said = [message("verdict.fits-kv", text, spare=spare, device=tightest.device, kind=plan.layout.kv_type)]
+        reasons = [message("verdict.fits-kv", text, spare=spare, device=tightest.device, kind=plan.layout.kv_type)]
     room, users = plan.estimate.memory.max_sequences, plan.workload.concurrency
     if room is not None and plan.workload.request_rate is None and room < users:
         text = "room for {room} of the {users} users with full contexts: the others wait"
-        said.append(message("verdict.part", text, room=room, users=users))
+        reasons.append(message("verdict.part", text, room=room, users=users))
     if plan.machine.os.chassis in {"desktop", "laptop"} and _is_tight(plan):
-        said.append(message("verdict.desktop", "little is left for a desktop, if this card draws one, too"))
-    return said
+        reasons.append(message("verdict.desktop", "little is left for a desktop, if this card draws one, too"))
+    return reasons
 
 
 _TIGHT_BYTES = 0.5 * 2**30  # what desktops and browsers take of a card, assumed

@@ -73,7 +73,7 @@ class WhichCpu:
     compared: int
     priced: bool
 
-    def told(self) -> tuple[Message, ...]:
+    def sentences(self) -> tuple[Message, ...]:
         """The pick, and what the next weaker one loses."""
         text = "{cpu} is enough: within {loss} of the tokens/s behind a {best}; {lanes} lanes, {channels} channels"
         first = message(
@@ -114,12 +114,12 @@ def which_cpu(
     choices = _choices(plan, calibration, cpus, prices)
     if not choices:
         return None
-    best = max(choices, key=lambda one: (one.total_tok_s_share, -one.ttft_times))
-    enough = [one for one in choices if one.enough]
-    pick = min(enough or [best], key=lambda one: _cost(one, prices is not None))
-    weaker = [one for one in choices if not one.enough and one.total_tok_s_share < pick.total_tok_s_share]
-    found = max(weaker, key=lambda one: (one.total_tok_s_share, -one.ttft_times), default=None)
-    return WhichCpu(pick, best, found, len(choices), prices is not None and pick.price is not None)
+    best = max(choices, key=lambda choice: (choice.total_tok_s_share, -choice.ttft_times))
+    enough = [choice for choice in choices if choice.enough]
+    pick = min(enough or [best], key=lambda choice: _cost(choice, prices is not None))
+    weaker = [choice for choice in choices if not choice.enough and choice.total_tok_s_share < pick.total_tok_s_share]
+    next_weaker = max(weaker, key=lambda choice: (choice.total_tok_s_share, -choice.ttft_times), default=None)
+    return WhichCpu(pick, best, next_weaker, len(choices), prices is not None and pick.price is not None)
 
 
 def _cost(choice: HostChoice, priced: bool) -> tuple[float, ...]:
@@ -131,16 +131,16 @@ def _cost(choice: HostChoice, priced: bool) -> tuple[float, ...]:
 
 
 def _choices(plan: Plan, calibration: Calibration, cpus: Iterable[CpuSpec], prices: Prices | None) -> list[HostChoice]:
-    machine, known = plan.machine, dict[tuple[object, ...], Speeds | None]()
+    machine, computed = plan.machine, dict[tuple[object, ...], Speeds | None]()
     if not machine.gpus or any(gpu.spec is None or gpu.spec.cpu_id for gpu in machine.gpus):
         return []
-    count, found = max(1, len(machine.sockets)), []
+    count, rows = max(1, len(machine.sockets)), []
     for cpu in cpus:
         ratio = part_ratio(cpu)
         if not _sold(cpu, count) or ratio is None:
             continue
-        there = behind(machine, cpu, count)
-        if there is None:
+        rehosted = behind(machine, cpu, count)
+        if rehosted is None:
             continue
         key = (
             round(ratio, 3),
@@ -148,28 +148,28 @@ def _choices(plan: Plan, calibration: Calibration, cpus: Iterable[CpuSpec], pric
             cpu.memory_bandwidth_bytes_per_s(),
             cpu.isa,
             cpu.architecture,
-            *_links(there),
+            *_links(rehosted),
         )
-        if key not in known:
-            known[key] = _speeds(plan, there, calibration)
-        made = known[key]
-        if made is not None:
-            found.append((cpu, made, _links(there), _price(cpu, count, prices)))
-    if not found:
+        if key not in computed:
+            computed[key] = _speeds(plan, rehosted, calibration)
+        reached = computed[key]
+        if reached is not None:
+            rows.append((cpu, reached, _links(rehosted), _price(cpu, count, prices)))
+    if not rows:
         return []
-    top, first = max(made.total_tok_s for _, made, _, _ in found), min(made.ttft_s for _, made, _, _ in found)
+    top, first = max(reached.total_tok_s for _, reached, _, _ in rows), min(reached.ttft_s for _, reached, _, _ in rows)
     return [
         HostChoice(
             cpu=cpu,
             sockets=count,
-            speeds=made,
-            total_tok_s_share=made.total_tok_s / top,
-            ttft_times=made.ttft_s / first,
-            late_s=made.ttft_s - first,
+            speeds=reached,
+            total_tok_s_share=reached.total_tok_s / top,
+            ttft_times=reached.ttft_s / first,
+            late_s=reached.ttft_s - first,
             lanes=lanes,
             price=price,
         )
-        for cpu, made, lanes, price in found
+        for cpu, reached, lanes, price in rows
     ]
 
 
@@ -180,8 +180,8 @@ def _sold(cpu: CpuSpec, sockets: int) -> bool:
 
 
 def _price(cpu: CpuSpec, sockets: int, prices: Prices | None) -> float | None:
-    known = prices.parts.get(cpu.id) if prices is not None else None
-    return None if known is None else known.amount * sockets
+    part_price = prices.parts.get(cpu.id) if prices is not None else None
+    return None if part_price is None else part_price.amount * sockets
 
 
 def _links(machine: Machine) -> tuple[int, ...]:
@@ -204,7 +204,7 @@ def behind(machine: Machine, cpu: CpuSpec, sockets: int) -> Machine | None:
     gpus: list[Gpu] = []
     for gpu, link, slot in zip(machine.gpus, links, slots, strict=True):
         gpus.append(replace(gpu, link=link, socket=slot.socket, pci_address=None, numa_node=None))
-    held = machine.sockets or (Socket(0),) * sockets
+    socketed = machine.sockets or (Socket(0),) * sockets
     installed = tuple(
         replace(
             socket,
@@ -215,7 +215,7 @@ def behind(machine: Machine, cpu: CpuSpec, sockets: int) -> Machine | None:
             isa=cpu.isa,
             clock_max_hz=None,
         )
-        for socket in held
+        for socket in socketed
     )
     settings = replace(
         machine.os, governor=None, governors={}, boost=None, cpu_quota=None, cpus_isolated=None, cpus_allowed=None,

@@ -29,7 +29,7 @@ class Agents:
         await self._app(scope, receive, send)
 
     async def _begun(self) -> App:
-        app, manager = await asyncio.to_thread(self._made)
+        app, manager = await asyncio.to_thread(self._app_and_tools)
         ready = asyncio.Event()
 
         async def living() -> None:
@@ -45,7 +45,7 @@ class Agents:
             self._life.result()  # why it did not begin
         return app
 
-    def _made(self) -> tuple[App, Any]:
+    def _app_and_tools(self) -> tuple[App, Any]:
         from wellfed.serve.tools import mounted
 
         return mounted(self._pool, self._settings)

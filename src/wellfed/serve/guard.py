@@ -173,7 +173,7 @@ async def _move(send: Send, path: str, token: str) -> None:
 
 async def _answer(send: Send, refused: Refused, language: str) -> None:
     status = refused.status
-    document = {"error": error_object(language, refused.kind, refused.said, refused.hint)}
+    document = {"error": error_object(language, refused.kind, refused.message, refused.hint)}
     body = json.dumps(document, ensure_ascii=False).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *HEADERS]
     if status in (408, 413):

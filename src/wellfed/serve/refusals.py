@@ -62,13 +62,13 @@ def error(language: str, status: int, kind: str, sentence: Said, hint: Said | No
 class Refused(Exception):
     """A request that no worker is asked: its status, a kind for programs, a sentence, what to do."""
 
-    def __init__(self, status: int, kind: str, said: Said, hint: Said | None = None) -> None:
-        super().__init__(str(said))
-        self.status, self.kind, self.said, self.hint = status, kind, said, hint
+    def __init__(self, status: int, kind: str, problem: Said, hint: Said | None = None) -> None:
+        super().__init__(str(problem))
+        self.status, self.kind, self.message, self.hint = status, kind, problem, hint
 
     def response(self, language: str) -> JSONResponse:
-        """As an error object."""
-        return error(language, self.status, self.kind, self.said, self.hint)
+        """The refusal as an HTTP response with an error object."""
+        return error(language, self.status, self.kind, self.message, self.hint)
 
 
 def file_named(field: str) -> Refused:

@@ -46,8 +46,8 @@ def file_name(schema: str) -> str:
 
 def links(command: str) -> dict[str, Any]:
     """What a command answers, for OpenAPI: a link to its published schema, or to each that it may be."""
-    there = [{"$ref": f"/api/v1/schemas/{file_name(schema)}"} for schema in OF_COMMANDS.get(command, ())]
-    return there[0] if len(there) == 1 else {"anyOf": there} if there else {"type": "object"}
+    references = [{"$ref": f"/api/v1/schemas/{file_name(schema)}"} for schema in OF_COMMANDS.get(command, ())]
+    return references[0] if len(references) == 1 else {"anyOf": references} if references else {"type": "object"}
 
 
 @cache
@@ -56,5 +56,5 @@ def json_schema(schema: str) -> dict[str, Any]:
     from pydantic import TypeAdapter
 
     module, _, name = DOCUMENTS[schema].partition(":")
-    made = TypeAdapter(getattr(import_module(f"wellfed.serve.{module}"), name)).json_schema(mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": schema}
+    described = TypeAdapter(getattr(import_module(f"wellfed.serve.{module}"), name)).json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described, "title": schema}

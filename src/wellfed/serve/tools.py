@@ -84,25 +84,37 @@ class Named(BaseModel):
 
 def server(pool: Pool, settings: Settings) -> MCPServer:
     """The tools, each answered by a worker of the pool."""
-    made = MCPServer("wellfed", title="wellfed", version=__version__, instructions=_INSTRUCTIONS, log_level="ERROR")
+    mcp = MCPServer("wellfed", title="wellfed", version=__version__, instructions=_INSTRUCTIONS, log_level="ERROR")
+    _add_model_tools(mcp, pool)
+    _add_machine_tools(mcp, pool)
+    _add_glossary(mcp, pool)
+    if settings.allow_run:
+        _add_acts(mcp, pool)
+    return mcp
 
-    async def answer_of(name: str, options: Mapping[str, Any], uploads: Mapping[str, bytes] | None = None) -> Any:
-        for value in options.values():
-            for text in value if isinstance(value, list) else [value]:
-                if isinstance(text, str) and is_path(text):
-                    raise ValueError("a file of the server cannot be named")
-        command = words(name, options)
-        if uploads and options.get("on") is not None:
-            raise ValueError("a machine is either described or pasted, not both")
-        if uploads:
-            command = (name, PASTED[name], UPLOAD, *command[1:])
-        answer = document(await pool.ask(Job(command, "en", uploads or {})))
-        if isinstance(answer, dict) and answer.get("error"):
-            error = answer["error"]
-            raise ValueError(f"{error['message']}" + (f" ({error['hint']})" if error.get("hint") else ""))
-        return answer
 
-    @made.tool()
+async def _answer_of(
+    pool: Pool, name: str, options: Mapping[str, Any], uploads: Mapping[str, bytes] | None = None
+) -> Any:
+    """A command's document, as a worker prints it. Raises ValueError for what the command refuses."""
+    for value in options.values():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and is_path(text):
+                raise ValueError("a file of the server cannot be named")
+    command = words(name, options)
+    if uploads and options.get("on") is not None:
+        raise ValueError("a machine is either described or pasted, not both")
+    if uploads:
+        command = (name, PASTED[name], UPLOAD, *command[1:])
+    answer = document(await pool.ask(Job(command, "en", uploads or {})))
+    if isinstance(answer, dict) and answer.get("error"):
+        error = answer["error"]
+        raise ValueError(f"{error['message']}" + (f" ({error['hint']})" if error.get("hint") else ""))
+    return answer
+
+
+def _add_model_tools(mcp: MCPServer, pool: Pool) -> None:
+    @mcp.tool()
     async def plan(
         model: Model,
         machine: MachineLine = None,
@@ -113,9 +125,9 @@ def server(pool: Pool, settings: Settings) -> MCPServer:
     ) -> PlanAnswer:
         """Does a model fit on a machine, how fast would it be, what limits it, and what to type to start it."""
         options = {"model": model, "on": machine, "concurrency": users, "context": context, "engine": engine}
-        return _plan_answer(await answer_of("plan", options, _upload(paste)))
+        return _plan_answer(await _answer_of(pool, "plan", options, _upload(paste)))
 
-    @made.tool()
+    @mcp.tool()
     async def fit(
         machine: MachineLine = None,
         use: Annotated[str, Field(description="chat, code, agent, rag ...")] = "chat",
@@ -123,30 +135,28 @@ def server(pool: Pool, settings: Settings) -> MCPServer:
         paste: Dumps = None,
     ) -> FitAnswer:
         """Which models a machine serves well, best first."""
-        reply = await answer_of("fit", {"on": machine, "for": use, "top": top}, _upload(paste))
-        return FitAnswer(use=reply["use"], models=[_fit_line(each) for each in reply["models"]])
+        reply = await _answer_of(pool, "fit", {"on": machine, "for": use, "top": top}, _upload(paste))
+        return FitAnswer(use=reply["use"], models=[_fit_line(model) for model in reply["models"]])
 
-    @made.tool()
+    @mcp.tool()
+    async def resolve(names: Annotated[list[str], Field(max_length=50)]) -> Named:
+        """Which model each name means, how large it is, in which format; or why it means nothing."""
+        return Named(
+            models=[_resolved(name) for name in (await _answer_of(pool, "resolve", {"names": names}))["names"]]
+        )
+
+
+def _add_machine_tools(mcp: MCPServer, pool: Pool) -> None:
+    @mcp.tool()
     async def check(
         machine: MachineLine = None,
         paste: Dumps = None,
         model: Annotated[str | None, Field(description="Price every fault for this model")] = None,
     ) -> CheckAnswer:
         """Is a machine put together and set up to feed its GPUs? Faults with price and remedy."""
-        return _check_answer(await answer_of("check", {"on": machine, "model": model}, _upload(paste)))
+        return _check_answer(await _answer_of(pool, "check", {"on": machine, "model": model}, _upload(paste)))
 
-    @made.tool()
-    async def resolve(names: Annotated[list[str], Field(max_length=50)]) -> Named:
-        """Which model each name means, how large it is, in which format; or why it means nothing."""
-        return Named(models=[_resolved(each) for each in (await answer_of("resolve", {"names": names}))["names"]])
-
-    @made.tool()
-    async def explain(term: str) -> str:
-        """What a term means, in English and Chinese (TP, KV cache, prefill, NUMA ...); what a fault is, by its id."""
-        reply = await answer_of("explain", {"term": term})
-        return "\n".join((*map(_term, reply["terms"]), *map(_explained, reply["faults"])))
-
-    @made.tool()
+    @mcp.tool()
     async def watch(
         name: Annotated[
             str | None, Field(description="An engine that wellfed started; none: the one that runs")
@@ -156,9 +166,13 @@ def server(pool: Pool, settings: Settings) -> MCPServer:
         """What a running engine of this machine does now, and what slows it."""
         return await _watched(pool, name, seconds)
 
-    if settings.allow_run:
-        _add_acts(made, pool)
-    return made
+
+def _add_glossary(mcp: MCPServer, pool: Pool) -> None:
+    @mcp.tool()
+    async def explain(term: str) -> str:
+        """What a term means, in English and Chinese (TP, KV cache, prefill, NUMA ...); what a fault is, by its id."""
+        reply = await _answer_of(pool, "explain", {"term": term})
+        return "\n".join((*map(_term, reply["terms"]), *map(_explained, reply["faults"])))
 
 
 def _upload(paste: str | None) -> dict[str, bytes] | None:
@@ -169,13 +183,13 @@ def mounted(pool: Pool, settings: Settings) -> tuple[Any, Any]:
     """The ASGI application of the streamable transport, and the session manager that must run with it."""
     from mcp.server.transport_security import TransportSecuritySettings
 
-    made = server(pool, settings)
+    mcp_server = server(pool, settings)
     # the guard in front has checked Host and Origin already
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    app = made.streamable_http_app(
+    app = mcp_server.streamable_http_app(
         streamable_http_path="/", stateless_http=True, json_response=True, transport_security=security
     )
-    return app, made.session_manager
+    return app, mcp_server.session_manager
 
 
 def over_stdio(settings: Settings, pool: Pool) -> None:
@@ -191,14 +205,14 @@ def over_stdio(settings: Settings, pool: Pool) -> None:
     asyncio.run(serving())
 
 
-def _add_acts(made: MCPServer, pool: Pool) -> None:
-    @made.tool()
+def _add_acts(mcp: MCPServer, pool: Pool) -> None:
+    @mcp.tool()
     async def stop(name: str) -> str:
         """Stop an engine that wellfed started."""
         answer = await pool.ask(Job(("stop", "--", name)))
         return answer.text.strip() or str((answer.error or {}).get("message"))
 
-    @made.tool()
+    @mcp.tool()
     async def run(model: Model, context: int | None = None) -> str:
         """Start an engine for a model on this machine, detached."""
         options = ("--context", str(context)) if context else ()

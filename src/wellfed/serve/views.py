@@ -49,7 +49,7 @@ class Watch(BaseModel):
     expect: float | None = Field(None, gt=0, allow_inf_nan=False, description="Tokens/s that a user was promised.")
 
     def words(self) -> tuple[str, ...]:
-        """As a command."""
+        """The fields as the words of `wellfed watch`."""
         set_fields = self.model_dump(exclude_none=True, exclude={"name"})
         options = [
             word for field, value in set_fields.items() for word in (_OPTION.get(field, f"--{field}"), str(value))
@@ -238,13 +238,13 @@ async def _lines(request: Request, process: asyncio.subprocess.Process) -> Async
             if not line:
                 yield "event: end\ndata: {}\n\n"
                 return
-            yield _told(line.decode("utf-8", "replace").strip())
+            yield _shown_line(line.decode("utf-8", "replace").strip())
             reading = asyncio.ensure_future(process.stdout.readline())
     finally:
         reading.cancel()
 
 
-def _told(line: str) -> str:
+def _shown_line(line: str) -> str:
     return f"event: {'error' if line.startswith(_ERROR) else 'look'}\ndata: {line}\n\n"
 
 

@@ -133,7 +133,7 @@ def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
     except WellfedError as error:
-        return Answer(error.exit_code, out.getvalue(), _error(error.kind, error.said, error.advice))
+        return Answer(error.exit_code, out.getvalue(), _error(error.kind, error.message, error.hint))
     except click.ClickException as error:
         return Answer(2, out.getvalue(), _error("usage", complaint(error)[0]))
     except click.Abort:

@@ -120,15 +120,15 @@ def _cores(tree: Tree, online: tuple[int, ...]) -> dict[int, int]:
     if _has_modules(tree):
         return {cpu: number for number, cpu in enumerate(online)}
     alive = frozenset(online)
-    made: dict[int, int] = {}
+    core_of: dict[int, int] = {}
     count = 0
     for cpu in online:
         members = alive.intersection(mask_of(tree, cpu, ("core_cpus", "thread_siblings")) or ())
-        if not members or min(members) != cpu or cpu in made:
+        if not members or min(members) != cpu or cpu in core_of:
             continue
-        made.update({member: count for member in members if member not in made})
+        core_of.update({member: count for member in members if member not in core_of})
         count += 1
-    return made
+    return core_of
 
 
 def _has_modules(tree: Tree) -> bool:
@@ -147,14 +147,12 @@ def _l3(tree: Tree, cpu: int) -> tuple[int | None, int | None]:
     return None, None
 
 
-def model_names(tree: Tree) -> dict[int, str]:
-    """CPU number -> model name, from /proc/cpuinfo; key -1 holds the machine-wide one (POWER, ARM)."""
-    name_of: dict[int, str] = {}
-    cpu = -1
+def model_names(tree: Tree) -> dict[int | None, str]:
+    """CPU number -> model name, from /proc/cpuinfo; key None holds the machine-wide one (POWER, ARM)."""
+    name_of: dict[int | None, str] = {}
     for block in (tree.text("/proc/cpuinfo") or "").split("\n\n"):
         facts = keyed(block)
-        number = integer(facts.get("processor"))
-        cpu = -1 if number is None else number
+        cpu = integer(facts.get("processor"))
         name = facts.get("model name") or facts.get("cpu") or facts.get("cpu model") or facts.get("family")
         name = name or facts.get("Model Name") or facts.get("Hardware")
         if name:

@@ -32,10 +32,10 @@ def cross_check(machine: Machine) -> CrossCheck:
     if program is None:
         return CrossCheck({}, sentence("crosscheck.hwloc-installed", "hwloc is not installed"))
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [program, "--of", "xml", "-"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
-        snapshot = Snapshot("lstopo", Origin.DUMP, dumps={"lstopo.xml": done.stdout})
+        snapshot = Snapshot("lstopo", Origin.DUMP, dumps={"lstopo.xml": process.stdout})
         theirs = counts(parse(snapshot))
     except (OSError, subprocess.TimeoutExpired, WellfedError) as error:
         return CrossCheck({}, sentence("crosscheck.lstopo-failed", "lstopo failed: {error}", error=error))

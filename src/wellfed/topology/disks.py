@@ -17,8 +17,8 @@ from wellfed.topology.readers.storage import kind_of
 
 def model_folders() -> tuple[Path, ...]:
     """Where the hub's client keeps models: HF_HUB_CACHE, HF_HOME, else its own place in the home folder."""
-    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HF_HOME")
-    return (Path(named) if named else under_home(".cache", "huggingface"),)
+    cache_folder = os.environ.get("HF_HUB_CACHE") or os.environ.get("HF_HOME")
+    return (Path(cache_folder) if cache_folder else under_home(".cache", "huggingface"),)
 
 
 def look(folders: Iterable[Path]) -> list[dict[str, Any]]:

@@ -81,17 +81,3 @@ def keyed(text: str | None, separator: str = ":") -> dict[str, str]:
         if mark:
             values.setdefault(key.strip(), value.strip())
     return values
-
-
-def format_cpus(cpus: tuple[int, ...]) -> str:
-    """Sorted numbers as `0-3,8`."""
-    parts: list[str] = []
-    start = previous = None
-    for cpu in (*cpus, None):
-        if previous is not None and cpu == previous + 1:
-            previous = cpu
-            continue
-        if start is not None:
-            parts.append(str(start) if start == previous else f"{start}-{previous}")
-        start = previous = cpu
-    return ",".join(parts)

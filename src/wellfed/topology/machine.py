@@ -74,7 +74,7 @@ def _parts(snapshot: Snapshot, tree: Tree) -> list[Machine]:
 
 
 def _system(snapshot: Snapshot, tree: Tree) -> Machine:
-    """What /sys and /proc tell."""
+    """The machine as far as /sys and /proc describe it."""
     limits = cgroup.read_limits(tree)
     cpus = cpu.read_cpus(tree)
     nodes = numa.read_nodes(tree, cpus.online or ())
@@ -139,16 +139,16 @@ def _socket(
     index: int,
     threads: list[cpu.Thread],
     permitted: frozenset[int],
-    names: dict[int, str],
+    names: dict[int | None, str],
     flags: frozenset[str],
 ) -> Socket:
-    mine = [t for t in threads if t.cpu in permitted]
-    cores = {t.core for t in mine if t.core is not None}
+    usable_threads = [t for t in threads if t.cpu in permitted]
+    cores = {t.core for t in usable_threads if t.core is not None}
     return Socket(
         index=index,
-        name=names.get(threads[0].cpu) or names.get(-1),
-        cores=len(cores) if cores or not mine else None,
-        threads=len(mine),
+        name=names.get(threads[0].cpu) or names.get(None),
+        cores=len(cores) if cores or not usable_threads else None,
+        threads=len(usable_threads),
         l3_bytes=max((t.l3_bytes for t in threads if t.l3_bytes), default=None),
         isa=flags,
         clock_max_hz=cpu.clock_max_hz(tree, threads[0].cpu),

@@ -42,7 +42,7 @@ def read_nodes(tree: Tree, online: tuple[int, ...]) -> tuple[Node, ...]:
         return _only_node(tree, online)
     gpus = _gpu_nodes(tree)
     nodes = tuple(_read(tree, number, numbers, number in gpus) for number in numbers)
-    return _with_localities(tree, _kept(nodes))
+    return _with_localities(tree, _usable_nodes(nodes))
 
 
 def _only_node(tree: Tree, online: tuple[int, ...]) -> tuple[Node, ...]:
@@ -72,7 +72,7 @@ def _read(tree: Tree, number: int, numbers: tuple[int, ...], gpu_memory: bool) -
     )
 
 
-def _kept(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+def _usable_nodes(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     """Without empty nodes, and without nodes that claim an earlier node's CPUs (a firmware error)."""
     some_without_cpus = any(node.memory_bytes and not node.cpus and not node.gpu_memory for node in nodes)
     claimed_cpus: set[int] = set()

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from wellfed.frozen import dataclass
-from wellfed.hardware.machine import OsSettings
+from wellfed.hardware.machine import UNLIMITED, OsSettings
 from wellfed.topology.cgroup import Limits
 from wellfed.topology.cpu import CPU
 from wellfed.topology.lists import cpu_list, integer, keyed
@@ -152,7 +152,7 @@ def _memlock(tree: Tree) -> int | None:
     match = re.search(r"^Max locked memory\s+(\S+)", tree.text("/proc/self/limits") or "", re.MULTILINE)
     if match is None:
         return None
-    return -1 if match[1] == "unlimited" else integer(match[1])
+    return UNLIMITED if match[1] == "unlimited" else integer(match[1])
 
 
 def _iommu(tree: Tree) -> str | None:

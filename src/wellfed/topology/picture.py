@@ -60,11 +60,11 @@ class _Faults:
         return cls(_unique(by_subject), _unique(places))
 
     def at(self, *subjects: str) -> tuple[str, ...]:
-        """Of any of these subjects."""
+        """Ids of the checks that complain of any of these subjects."""
         return tuple(dict.fromkeys(id for subject in subjects for id in self.by_subject.get(subject, ())))
 
     def about(self, address: str) -> tuple[str, ...]:
-        """Of this subject, or of a fault at this address."""
+        """Ids of the checks that complain of this device, or of something at its address."""
         return tuple(dict.fromkeys((*self.at(address), *self.by_place.get(address, ()))))
 
 
@@ -90,10 +90,14 @@ def _socket(machine: Machine, socket: Socket, homes: Sequence[tuple[Gpu | Nic, i
             Box("node", f"node{n.os_index}", format_bytes(n.memory_bytes), faults.at(f"node{n.os_index}"))
             for n in nodes
         ]
-    mine = [device for device, home in homes if home == socket.index]
+    own_devices = [device for device, home in homes if home == socket.index]
     bad = tuple(id for id in faults.at(f"socket{socket.index}") if not id.startswith("mem-"))
     return Box(
-        "socket", joined(": ", (f"socket{socket.index}", name)), cores, bad, (*children, *_ways(machine, mine, faults))
+        "socket",
+        joined(": ", (f"socket{socket.index}", name)),
+        cores,
+        bad,
+        (*children, *_ways(machine, own_devices, faults)),
     )
 
 

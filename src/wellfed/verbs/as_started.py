@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def as_started(
-    plan: Plan, found: Program, asked_threads: int | None = None, elsewhere: bool = False
+    plan: Plan, program: Program, asked_threads: int | None = None, elsewhere: bool = False
 ) -> tuple[Plan, tuple[str, ...]]:
     """The plan with what is known of the program, its threads and its prompt cache; estimated anew. And warnings."""
     layout = plan.layout
-    if plan.layout.engine is Engine.LLAMA_CPP and found.origin == "embedded":
+    if plan.layout.engine is Engine.LLAMA_CPP and program.origin == "embedded":
         layout = replace(layout, options=(*layout.options, *embedded.options()))
     count, warnings = _threads(plan.machine, layout, asked_threads, elsewhere)
     layout = replace(layout, threads=count)
@@ -59,8 +59,8 @@ def _with_prompt_cache(plan: Plan) -> Plan:
     """The plan with a bound on the prompts that llama.cpp's server keeps in RAM."""
     if plan.layout.engine not in READS_GGUF or plan.layout.prompt_cache_bytes is not None:
         return plan
-    kept = prompt_cache_bytes(plan.estimate.memory, plan.workload.concurrency)
-    return plan if kept is None else estimated(plan, replace(plan.layout, prompt_cache_bytes=kept))
+    cache_bytes = prompt_cache_bytes(plan.estimate.memory, plan.workload.concurrency)
+    return plan if cache_bytes is None else estimated(plan, replace(plan.layout, prompt_cache_bytes=cache_bytes))
 
 
 def estimated(plan: Plan, layout: Layout, calibration: Calibration | None = None) -> Plan:
@@ -72,27 +72,33 @@ def estimated(plan: Plan, layout: Layout, calibration: Calibration | None = None
     return replace(plan, layout=layout, estimate=estimate(request, chosen))
 
 
-def _ensure_at_most(asked: int | None, machine: Machine) -> None:
+def _ensure_at_most(requested: int | None, machine: Machine) -> None:
     """Raises BadInput for more threads than the machine has: they would take turns, and all wait at each barrier."""
     sockets = [socket.threads or socket.cores for socket in machine.sockets]
     most = sum(count for count in sockets if count is not None)
-    if asked is not None and sockets and None not in sockets and asked > most:
+    if requested is not None and sockets and None not in sockets and requested > most:
         raise BadInput(
-            sentence("as-started.threads", "{asked} threads: the machine has {most}", asked=asked, most=most),
+            sentence("as-started.threads", "{asked} threads: the machine has {most}", asked=requested, most=most),
             sentence("as-started.threads.hint", "without --threads it is one per idle core"),
         )
 
 
 def _threads(
-    machine: Machine, layout: Layout, asked: int | None, elsewhere: bool
+    machine: Machine, layout: Layout, requested: int | None, elsewhere: bool
 ) -> tuple[int | None, tuple[str, ...]]:
     """Threads as asked, else one per core of the binding, and on this machine never more than cores are idle."""
     from wellfed.launch.cores import idle_cores, threads_now
 
-    _ensure_at_most(asked, machine)
+    _ensure_at_most(requested, machine)
     bound = binding(machine, layout)
-    planned = asked or threads(machine, layout, bound)
-    if layout.engine not in READS_GGUF or planned is None or asked or elsewhere or machine.origin is not Origin.LIVE:
+    planned = requested or threads(machine, layout, bound)
+    if (
+        layout.engine not in READS_GGUF
+        or planned is None
+        or requested
+        or elsewhere
+        or machine.origin is not Origin.LIVE
+    ):
         return planned, ()
     idle = idle_cores(bound.cpus)
     count = threads_now(planned, idle)

@@ -67,19 +67,19 @@ class Report:
     def outside(self) -> tuple[Message, ...]:
         """Each measurement that lies outside its stated range, and why it may."""
         rows = [row for row in self.rows if row.outside]
-        said = [message("up.outside", "{what} lies outside the stated range", what=row.what) for row in rows]
+        remarks = [message("up.outside", "{what} lies outside the stated range", what=row.what) for row in rows]
         if rows and self.load is not None and self.load > BUSY:
-            said.append(message(
+            remarks.append(message(
                 "up.busy", "other work kept {load} of the cores busy: repeat it when they are idle",
                 load=Amount(min(self.load, 1.0), "%"),
             ))  # fmt: skip
         elif rows and self.load is not None:
-            said.append(
+            remarks.append(
                 message("up.idle", "the cores were idle: `wellfed bench calibrate` makes the next prediction fit")
             )
         elif rows:
-            said.append(message("up.calibrate", "`wellfed bench calibrate` makes the next prediction fit"))
-        return tuple(said)
+            remarks.append(message("up.calibrate", "`wellfed bench calibrate` makes the next prediction fit"))
+        return tuple(remarks)
 
 
 def up(
@@ -88,15 +88,15 @@ def up(
     keep: bool = False,
     progress: Callable[[float], None] = lambda _: None,
     started: Callable[[Service], None] = lambda _: None,
-    told: Told = lambda _: None,
+    say: Told = lambda _: None,
 ) -> Report:
     """Start, warm, ask, compare; then stop, unless `keep`. Whatever goes wrong, nothing is left running."""
     service = serve(prepared.spec, prepared.plan.model.id, timeout_s, keep, progress)
-    done = False
+    succeeded = False
     try:
         started(service)
         prompt, output = _lengths(prepared.plan)
-        told(
+        say(
             sentence(
                 "bringing-up.asking-once-prompt",
                 "asking once: {prompt} prompt tokens, {output} to answer",
@@ -105,13 +105,13 @@ def up(
             )
         )
         with Neighbours(service.engine.pid) as neighbours:
-            found = asked(prepared, prompt, output)
+            measurement = measured(prepared, prompt, output)
         machine = beside(prepared.plan, neighbours.cores)
-        rows = compared(replace(prepared.plan, machine=machine), found, service)
-        done = True
-        return Report(prepared, rows, found, service.running.url if keep else None, _others_per_core(machine))
+        rows = compared(replace(prepared.plan, machine=machine), measurement, service)
+        succeeded = True
+        return Report(prepared, rows, measurement, service.running.url if keep else None, _others_per_core(machine))
     finally:
-        if not (keep and done):
+        if not (keep and succeeded):
             end(service.running)
 
 
@@ -149,7 +149,7 @@ def _lengths(plan: Plan) -> tuple[int, int]:
     return min(PROMPT_TOKENS, room // 2), min(OUTPUT_TOKENS, room // 4)
 
 
-def asked(prepared: Prepared, prompt: int, output: int, requests: int = 1) -> Measurement:
+def measured(prepared: Prepared, prompt: int, output: int, requests: int = 1) -> Measurement:
     """Requests of one user, one after the other, after a short one that warms the engine."""
     endpoint = prepared.spec.endpoint
     target = Target(Address(endpoint.url, endpoint.api_key), prepared.plan.model.id)
@@ -172,14 +172,14 @@ def predicted(plan: Plan, prompt: float, output: float) -> Estimate:
     return estimate(request, inputs.calibration(machine=plan.machine))
 
 
-def compared(plan: Plan, found: Measurement, service: Service) -> tuple[Held, ...]:
+def compared(plan: Plan, measurement: Measurement, service: Service) -> tuple[Held, ...]:
     """Time to first token, decode rate, load time and resident memory, predicted and measured."""
-    expected = predicted(plan, found.prompt_tokens, found.output_tokens)
-    ttft = found.ttft_s.median if found.ttft_s else None
+    expected = predicted(plan, measurement.prompt_tokens, measurement.output_tokens)
+    ttft = measurement.ttft_s.median if measurement.ttft_s else None
     load = next((start.ready_s for start in starts_of(plan)), None)
     rows = [
         Held("time to first token", "s", expected.ttft_s, ttft),
-        Held("decode", "tok/s", expected.decode_tok_s, found.decode_tok_s),
+        Held("decode", "tok/s", expected.decode_tok_s, measurement.decode_tok_s),
         Held("load", "s", load, service.load_s),
     ]
     if kind_of(plan.layout) is Kind.CPU:

@@ -27,8 +27,8 @@ def buy(
     from wellfed.models.quantisation_names import quantisation
     from wellfed.planner.market import Demand, market
 
-    named = inputs.model(model_name)
-    workload, _ = planning.within(options.workload, named.model)
+    named_model = inputs.model(model_name)
+    workload, _ = planning.within(options.workload, named_model.model)
     if workload.ttft_target_s is None and workload.tpot_target_s is None:
         workload = replace(workload, ttft_target_s=10.0, tpot_target_s=0.1)
     goal = Goal(
@@ -38,5 +38,5 @@ def buy(
         quantisations=tuple(quantisation(name).id for name in options.quantisations),
     )
     money = load_prices(prices) if prices else None
-    demand = Demand(named.model, workload, goal, quantisation, inputs.calibration(), money, budget, most_power_w)
+    demand = Demand(named_model.model, workload, goal, quantisation, inputs.calibration(), money, budget, most_power_w)
     return market(demand, keep)

@@ -17,7 +17,7 @@ from wellfed.nouns.calibration import Calibration, Watched
 from wellfed.planner.kinds import Kind, kind_of
 from wellfed.verbs import inputs, measuring
 from wellfed.verbs.as_started import estimated
-from wellfed.verbs.bringing_up import asked
+from wellfed.verbs.bringing_up import measured
 from wellfed.verbs.running import Prepared, RunOptions, Told, prepare
 
 if TYPE_CHECKING:
@@ -41,18 +41,18 @@ class Options:
     program: str | None = None
 
 
-def calibrate(options: Options, told: Told = lambda _: None) -> OwnCalibration:
+def calibrate(options: Options, say: Told = lambda _: None) -> OwnCalibration:
     """Measure and fit; nothing is written. Raises WellfedError where memory or a model cannot be measured."""
     from wellfed.catalog.calibration import bundled
 
-    ready = [_prepared(model, options, told) for model in options.models]  # a name that is wrong costs no measurement
-    memory = _memory(options, told)
+    ready = [_prepared(model, options, say) for model in options.models]  # a name that is wrong costs no measurement
+    memory = _memory(options, say)
     machine = memory.of(inputs.machine())
     measured: list[Measured] = []
     keys: dict[str, float] = {}
     for prepared in ready:
         prepared = replace(prepared, plan=replace(prepared.plan, machine=machine))
-        measured += _measured(prepared, options.requests, told)
+        measured += _measured(prepared, options.requests, say)
         keys |= parameters(prepared.plan, bundled())
     source = sentence(
         "calibrating.bench-memory",
@@ -62,10 +62,10 @@ def calibrate(options: Options, told: Told = lambda _: None) -> OwnCalibration:
     return machine_calibration(identity(machine), memory, bundled(), keys, measured, source)
 
 
-def _prepared(model: str, options: Options, told: Told) -> Prepared:
+def _prepared(model: str, options: Options, say: Told) -> Prepared:
     """A launch on the CPU, not started. Raises WellfedError where the model cannot be had or wants a GPU."""
     run = RunOptions(context=_CONTEXT, port=free_port(), threads=options.threads, program=options.program)
-    prepared = prepare(model, run, told)
+    prepared = prepare(model, run, say)
     if kind_of(prepared.plan.layout) is not Kind.CPU:
         raise WellfedError(
             sentence("calibrating.only-plans-cpu", "only plans on the CPU can be calibrated yet"),
@@ -74,18 +74,18 @@ def _prepared(model: str, options: Options, told: Told) -> Prepared:
     return prepared
 
 
-def keep(found: OwnCalibration) -> str:
+def keep(calibration: OwnCalibration) -> str:
     """Write it; the path."""
-    return str(save_calibration(found))
+    return str(save_calibration(calibration))
 
 
-def _memory(options: Options, told: Told) -> MemoryFigures:
+def _memory(options: Options, say: Told) -> MemoryFigures:
     if not options.memory_bytes:
         return MemoryFigures()
-    report = measuring.memory(inputs.machine(), options.memory_bytes, told)
+    report = measuring.memory(inputs.machine(), options.memory_bytes, say)
     save("memory", report)
     if report.doubt is not None:
-        told(
+        say(
             sentence(
                 "calibrating.memory-used-measure",
                 "memory: {doubt}: not used; measure again when the machine is idle (`wellfed bench memory`)",
@@ -101,13 +101,13 @@ def figures(report: MemoryReport) -> MemoryFigures:
     return MemoryFigures(report.best(), report.small_pages_bytes_per_s, report.clock_hz)
 
 
-def _measured(prepared: Prepared, requests: int, told: Told) -> list[Measured]:
+def _measured(prepared: Prepared, requests: int, say: Told) -> list[Measured]:
     """Each scenario's prefill and decode speed. The engine is gone afterwards."""
     service = serve(prepared.spec, prepared.plan.model.id, timeout_s=1800)
     try:
-        found = []
+        observations = []
         for prompt, output in SCENARIOS:
-            told(
+            say(
                 sentence(
                     "calibrating.prompt-tokens-answer",
                     "{plan}: {prompt} prompt tokens, {output} to answer",
@@ -116,22 +116,22 @@ def _measured(prepared: Prepared, requests: int, told: Told) -> list[Measured]:
                     output=output,
                 )
             )
-            found += observed(prepared.plan, asked(prepared, prompt, output, requests))
-        return found
+            observations += observed(prepared.plan, measured(prepared, prompt, output, requests))
+        return observations
     finally:
         end(service.running)
 
 
-def observed(plan: Plan, found: Measurement) -> list[Measured]:
+def observed(plan: Plan, measurement: Measurement) -> list[Measured]:
     """What one scenario tells: the prefill rate of prompts that are long enough, the decode rate behind them."""
     workload = replace(
         plan.workload,
         concurrency=1,
-        prompt_tokens=max(1, round(found.prompt_tokens)),
-        output_tokens=max(1, round(found.output_tokens)),
+        prompt_tokens=max(1, round(measurement.prompt_tokens)),
+        output_tokens=max(1, round(measurement.output_tokens)),
     )
     asked_for = replace(plan, workload=workload)
-    what = sentence(
+    setting = sentence(
         "calibrating.prompt-tokens",
         "{plan} {quantisation}, {prompt_tokens} prompt tokens",
         plan=plan.model.id,
@@ -139,23 +139,23 @@ def observed(plan: Plan, found: Measurement) -> list[Measured]:
         prompt_tokens=workload.prompt_tokens,
     )
     rows = []
-    if found.prefill_tok_s and workload.prompt_tokens >= 256:
+    if measurement.prefill_tok_s and workload.prompt_tokens >= 256:
         rows.append(
             Measured(
-                sentence("calibrating.prefill", "prefill, {what}", what=what),
+                sentence("calibrating.prefill", "prefill, {what}", what=setting),
                 "CPU prefill",
                 "tok/s",
-                found.prefill_tok_s,
+                measurement.prefill_tok_s,
                 _predicts(asked_for, False),
             )
         )
-    if found.decode_tok_s and workload.output_tokens >= 16:
+    if measurement.decode_tok_s and workload.output_tokens >= 16:
         rows.append(
             Measured(
-                sentence("calibrating.decode", "decode, {what}", what=what),
+                sentence("calibrating.decode", "decode, {what}", what=setting),
                 "CPU decode",
                 "tok/s",
-                found.decode_tok_s,
+                measurement.decode_tok_s,
                 _predicts(asked_for, True),
             )
         )
@@ -166,8 +166,8 @@ def _predicts(plan: Plan, decode: bool) -> Callable[[Calibration], float]:
     """Decode rate, or prompt tokens over time to first token, as a calibration predicts it."""
 
     def predict(calibration: Calibration) -> float:
-        found = estimated(plan, plan.layout, calibration).estimate
-        return found.decode_tok_s.value if decode else plan.workload.prompt_tokens / found.ttft_s.value
+        estimate = estimated(plan, plan.layout, calibration).estimate
+        return estimate.decode_tok_s.value if decode else plan.workload.prompt_tokens / estimate.ttft_s.value
 
     return predict
 
@@ -187,5 +187,5 @@ def parameters(plan: Plan, base: Calibration) -> dict[str, float]:
     """
     watched = Watched.of(base)
     estimated(plan, plan.layout, watched)
-    paths = {path for path in watched.asked if path[0] == "cpu" and path[-1] in _FITTED}
+    paths = {path for path in watched.paths_read if path[0] == "cpu" and path[-1] in _FITTED}
     return {".".join(path): value for path in sorted(paths) if (value := base.value(*path)) > 0}

@@ -85,8 +85,8 @@ def check(
         inputs.model(model)  # a name that nobody knows is an error, whatever the machine
         return Checked(machine, unpriced(run_checks(machine, checks), why).findings, no_price=why)
     pricer = Pricer.of(machine, model, workload)
-    found = run_checks(machine, checks, pricer.plan.estimate if pricer.plan else None)
-    priced: Priced = price(machine, found, checks, pricer)
+    findings = run_checks(machine, checks, pricer.plan.estimate if pricer.plan else None)
+    priced: Priced = price(machine, findings, checks, pricer)
     return Checked(machine, priced.findings, priced.together, pricer.plan)
 
 
@@ -117,8 +117,8 @@ def check_plan(plan: Plan) -> Checked:
         return estimate(request, inputs.calibration(machine=plan.machine))
 
     checks = select()
-    found = run_checks(plan.machine, checks, plan.estimate)
-    priced = price(plan.machine, found, checks, again)
+    findings = run_checks(plan.machine, checks, plan.estimate)
+    priced = price(plan.machine, findings, checks, again)
     return Checked(plan.machine, priced.findings, priced.together, plan)
 
 
@@ -202,10 +202,10 @@ def header(machine: Machine) -> tuple[Message, ...]:
 def totals_differ(machine: Machine) -> tuple[Message, ...]:
     """RAM in all against the sum of its NUMA nodes, where they do not agree (a part that is offline or reserved)."""
     sizes = [node.memory_bytes for node in machine.numa_nodes if not node.gpu_memory]
-    known = [size for size in sizes if size is not None]
-    if machine.memory_bytes is None or not known or len(known) != len(sizes):
+    known_sizes = [size for size in sizes if size is not None]
+    if machine.memory_bytes is None or not known_sizes or len(known_sizes) != len(sizes):
         return ()
-    gap = abs(machine.memory_bytes - sum(known))
+    gap = abs(machine.memory_bytes - sum(known_sizes))
     if gap <= machine.memory_bytes * DIFFERENT:
         return ()
     return (
@@ -213,7 +213,7 @@ def totals_differ(machine: Machine) -> tuple[Message, ...]:
             "header.totals",
             "RAM in all is {total}, its NUMA nodes have {nodes}: they do not agree",
             total=Amount(machine.memory_bytes, "B"),
-            nodes=Amount(sum(known), "B"),
+            nodes=Amount(sum(known_sizes), "B"),
         ),
     )
 
@@ -224,7 +224,7 @@ def snapshot(out: Path) -> tuple[int, tuple[str, ...]]:
     from wellfed.topology.machine import parse
     from wellfed.topology.snapshot_io import save
 
-    taken = collect()
-    save(taken, out)
-    gaps = parse(taken).unknown
-    return out.stat().st_size, tuple(f"{what}: " + why for what, why in sorted(gaps.items()))
+    collected = collect()
+    save(collected, out)
+    gaps = parse(collected).unknown
+    return out.stat().st_size, tuple(f"{source}: " + why for source, why in sorted(gaps.items()))

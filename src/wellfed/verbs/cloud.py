@@ -41,19 +41,19 @@ def cloud_offers(machine: Machine, most: int = 5) -> tuple[CloudOffer, ...]:
         raise BadInput(message("cloud.no-gpu", "a machine without GPUs has no offers to compare with"))
     name = _short(specs[0].name)
     try:
-        found = gpuhunt.query(gpu_name=[name], min_gpu_count=len(specs), max_gpu_count=len(specs))
+        items = gpuhunt.query(gpu_name=[name], min_gpu_count=len(specs), max_gpu_count=len(specs))
     except Exception as error:  # whatever a provider's catalogue raises
         hint = message("cloud.say", "say the price: --price-hour 2.50")
         raise BadInput(message("cloud.failed", "gpuhunt has no answer: {why}", why=str(error)), hint) from error
-    rows = [_offer(item, machine.count) for item in found]
+    rows = [_offer(item, machine.count) for item in items]
     return tuple(sorted(rows, key=lambda offer: offer.price_per_hour)[:most])
 
 
 def _short(name: str) -> str:
     """gpuhunt's names: H100, RTX4090, A100."""
     words = [word for word in name.replace("GeForce", "").split() if word not in {"SXM5", "SXM4", "SXM", "PCIe", "NVL"}]
-    kept = [word for word in words if not word.lower().endswith("gb")]
-    return "".join(kept)
+    name_words = [word for word in words if not word.lower().endswith("gb")]
+    return "".join(name_words)
 
 
 def _offer(item: Any, count: int) -> CloudOffer:

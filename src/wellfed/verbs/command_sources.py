@@ -24,8 +24,8 @@ def line_of(text: str) -> str:
     Raises BadInput for files and processes that cannot be read, or that run no engine.
     """
     if text.strip().startswith("pid:") and not _PROCESS.fullmatch(text.strip()):
-        said = message("command.pid", "{text!r} names no process", text=text.strip())
-        raise BadInput(said, message("command.pid.hint", "pid:1234; `wellfed watch` lists engines"))
+        problem = message("command.pid", "{text!r} names no process", text=text.strip())
+        raise BadInput(problem, message("command.pid.hint", "pid:1234; `wellfed watch` lists engines"))
     process = _PROCESS.fullmatch(text.strip())
     if process is not None:
         return _of_process(int(process[1]))
@@ -33,8 +33,8 @@ def line_of(text: str) -> str:
     if "\n" in name or not name.endswith((*_COMPOSE, ".sh", ".bat", ".ps1")) or not is_there(name):
         return text
     path = named_path(name)
-    told = read_text(path if path is not None else name, _MOST_BYTES)
-    return chosen_line(told, service) if name.endswith(_COMPOSE) else told
+    content = read_text(path if path is not None else name, _MOST_BYTES)
+    return chosen_line(content, service) if name.endswith(_COMPOSE) else content
 
 
 def _of_process(number: int) -> str:
@@ -42,16 +42,16 @@ def _of_process(number: int) -> str:
     if not may_name_files():
         raise BadInput(message("command.process.refused", "processes are not read for others"))
     try:
-        found = psutil.Process(number)
-        words = found.cmdline()
+        process = psutil.Process(number)
+        words = process.cmdline()
     except psutil.Error as error:
-        said = message("command.process", "no process {number} whose command line can be read", number=number)
+        problem = message("command.process", "no process {number} whose command line can be read", number=number)
         raise BadInput(
-            said, message("command.process.hint", "`wellfed watch` lists engines; others' need root")
+            problem, message("command.process.hint", "`wellfed watch` lists engines; others' need root")
         ) from error
     try:
-        variables = found.environ()
+        variables = process.environ()
     except psutil.Error:
         variables = {}  # another user's: its flags are read all the same
-    told = [f"{name}={value}" for name, value in variables.items() if tells(name)]
-    return shlex.join([*told, *words])
+    assignments = [f"{name}={value}" for name, value in variables.items() if tells(name)]
+    return shlex.join([*assignments, *words])

@@ -71,13 +71,13 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
         return ModelReference(_file_of_ones_own(plan))
     local = plan.layout.engine in READS_GGUF
     if local:
-        own = repo is not None or repository.lower().endswith("-gguf")
-        files = gguf_files(repository, plan.layout.quantisation, plan.weights.total, own)
+        of_gguf_repository = repo is not None or repository.lower().endswith("-gguf")
+        files = gguf_files(repository, plan.layout.quantisation, plan.weights.total, of_gguf_repository)
         return ModelReference(f"./{files.files[0][0]}", _with_tower(files, plan))
     if repo is None:
-        known = _repackaged(plan)
-        if known is not None:
-            return ModelReference(known.repository, known)
+        repackaged = _repackaged(plan)
+        if repackaged is not None:
+            return ModelReference(repackaged.repository, repackaged)
         repository = served_repository(repository, plan.model.native_quantisation, plan.layout.quantisation)
     fetched = round(plan.weights.total + plan.weights.mtp)  # prediction layers are fetched, whether drafting uses them
     return ModelReference(repository, Published(repository, (("*.safetensors", fetched),)))
@@ -106,22 +106,22 @@ def known_repository(model: str, plan: Plan) -> str | None:
     """The model's repository: the one it was named by, where that holds what the engine loads; else the publisher's by
     the catalogue; None where neither tells.
     """
-    named = repository_in(plain(model))
+    repository = repository_in(plain(model))
     reads_gguf = plan.layout.engine in READS_GGUF
-    if named and ("gguf" in named.lower()) is reads_gguf:
-        return named
-    return repository_of(plan.model.id) or named
+    if repository and ("gguf" in repository.lower()) is reads_gguf:
+        return repository
+    return repository_of(plan.model.id) or repository
 
 
 def hub_repository(model: str, plan: Plan) -> str:
     """`known_repository`. Raises BadInput where there is none."""
-    known = known_repository(model, plan)
-    if known is None:
+    repository = known_repository(model, plan)
+    if repository is None:
         raise BadInput(
             sentence("commands.no-repository-known", "no repository is known for {plan}", plan=plan.model.name),
             sentence("commands.name-repo-give", "name it with --repo, or give a local file"),
         )
-    return known
+    return repository
 
 
 def _file_of_ones_own(plan: Plan) -> str:
@@ -130,12 +130,12 @@ def _file_of_ones_own(plan: Plan) -> str:
     return f"./{name}-{plan.layout.quantisation.upper()}.gguf" if plan.layout.engine in READS_GGUF else f"./{name}"
 
 
-def launch_spec(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
+def launch_spec(plan: Plan, program: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
     """The engine's own adapter applied."""
     plan = _with_draft_files(plan)
     used = plan.machine.gpus[:1] if plan.layout.gpus else ()
     vendor = next((gpu.vendor or (gpu.spec.vendor if gpu.spec else None) for gpu in used), None)
-    spec = replace(_adapted(plan, found, model_file, endpoint), gpu_vendor=vendor or "nvidia")
+    spec = replace(_adapted(plan, program, model_file, endpoint), gpu_vendor=vendor or "nvidia")
     return _on_devices(spec, plan.layout.devices)
 
 
@@ -145,14 +145,14 @@ def _with_draft_files(plan: Plan) -> Plan:
     if guess is None or not guess.draft or is_there(guess.draft) or "/" in guess.draft:
         return plan
     try:
-        named = inputs.model(guess.draft)
+        draft_model = inputs.model(guess.draft)
     except WellfedError:
         return plan
-    repository = repository_of(named.model.id)
+    repository = repository_of(draft_model.model.id)
     if repository is None:
         return plan
     if plan.layout.engine in READS_GGUF:
-        kind = named.quantisation.id if named.quantisation else DRAFT_TYPE
+        kind = draft_model.quantisation.id if draft_model.quantisation else DRAFT_TYPE
         repository = f"./{gguf_files(repository, kind, 1.0).files[0][0]}"
     changed = replace(guess, draft=repository)
     return replace(plan, layout=replace(plan.layout, speculation=changed))
@@ -173,21 +173,21 @@ def _on_devices(spec: LaunchSpec, devices: tuple[int, ...]) -> LaunchSpec:
     return replace(spec, gpus=devices, environment={**spec.environment, **seen})
 
 
-def _adapted(plan: Plan, found: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
+def _adapted(plan: Plan, program: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
     from wellfed.engines import ds4, llamacpp, lmdeploy, own_files, sglang, tensorrt_llm, vllm
 
     match plan.layout.engine:
         case Engine.LLAMA_CPP | Engine.IK_LLAMA_CPP:
-            return llamacpp.launch_spec(plan, found.words, model_file, endpoint)
+            return llamacpp.launch_spec(plan, program.words, model_file, endpoint)
         case Engine.VLLM:
-            return vllm.launch_spec(plan, found.words, model_file, endpoint)
+            return vllm.launch_spec(plan, program.words, model_file, endpoint)
         case Engine.SGLANG | Engine.KTRANSFORMERS:
-            return sglang.launch_spec(plan, found.words, model_file, endpoint)
+            return sglang.launch_spec(plan, program.words, model_file, endpoint)
         case Engine.TENSORRT_LLM:
-            return tensorrt_llm.launch_spec(plan, found.words, model_file, endpoint)
+            return tensorrt_llm.launch_spec(plan, program.words, model_file, endpoint)
         case Engine.LMDEPLOY:
-            return lmdeploy.launch_spec(plan, found.words, model_file, endpoint)
+            return lmdeploy.launch_spec(plan, program.words, model_file, endpoint)
         case Engine.DS4:
-            return ds4.launch_spec(plan, found.words, model_file, endpoint)
+            return ds4.launch_spec(plan, program.words, model_file, endpoint)
         case Engine.EXLLAMAV3 | Engine.MLX:
-            return own_files.launch_spec(plan, found.words, model_file, endpoint)
+            return own_files.launch_spec(plan, program.words, model_file, endpoint)

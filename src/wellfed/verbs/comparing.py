@@ -20,12 +20,12 @@ def compare(machines: Sequence[str], model_name: str, options: PlanOptions = Pla
     from wellfed.planner.power import power
     from wellfed.planner.sensitivity import sensitivities
 
-    found: list[Compared] = []
+    comparison: list[Compared] = []
     for text in machines:
         answer = planning.plan(model_name, replace(options, on=text))
         best = answer.ranking.best
-        asked = answer.search
-        weakest = sensitivities(best, asked.estimate) if best else ()
-        tell("machines", len(found) + 1, len(machines))
-        found.append(Compared(text, asked.machine, best, answer.verdict.why, power(asked.machine), weakest))
-    return found
+        search = answer.search
+        weakest = sensitivities(best, search.estimate) if best else ()
+        tell("machines", len(comparison) + 1, len(machines))
+        comparison.append(Compared(text, search.machine, best, answer.verdict.why, power(search.machine), weakest))
+    return comparison

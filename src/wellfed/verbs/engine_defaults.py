@@ -111,20 +111,20 @@ def _least(request: Request) -> int:
 
 def _margins(request: Request) -> list[float]:
     """Bytes that `--fit` leaves free of every GPU, or of each."""
-    told = dict(request.layout.options).get("fit_target")
-    return [float(part) * MIB for part in told.split(",")] if told else [float(_FIT_MARGIN_BYTES)]
+    fit_target = dict(request.layout.options).get("fit_target")
+    return [float(part) * MIB for part in fit_target.split(",")] if fit_target else [float(_FIT_MARGIN_BYTES)]
 
 
 def _with_margins(request: Request, margins: list[float]) -> Request | None:
     """The request on a machine whose GPUs have less free by the margins; None where a size is unknown."""
     machine = request.machine
-    known = [gpu_free_bytes(gpu, machine) or gpu_capacity_bytes(gpu, machine) for gpu in machine.gpus]
-    if not known or any(size is None for size in known):
+    sizes = [gpu_free_bytes(gpu, machine) or gpu_capacity_bytes(gpu, machine) for gpu in machine.gpus]
+    if not sizes or any(size is None for size in sizes):
         return None
-    each = margins * len(known) if len(margins) == 1 else [*margins, *[0.0] * len(known)]
+    reserved = margins * len(sizes) if len(margins) == 1 else [*margins, *[0.0] * len(sizes)]
     gpus = tuple(
         replace(gpu, memory_free_bytes=max(0, round((size or 0) - margin)))
-        for gpu, size, margin in zip(machine.gpus, known, each, strict=False)
+        for gpu, size, margin in zip(machine.gpus, sizes, reserved, strict=False)
     )
     return replace(request, machine=replace(machine, gpus=gpus, free_stated=True))
 

@@ -29,51 +29,54 @@ class Explained:
 def explained(id: str) -> tuple[Explained, ...]:
     """The faults of that id, or those that the check (id or code) or the diagnosis of that id sees; none: unknown."""
     word = id.strip().lower()
-    named = fault(word)
-    if named is not None:
-        return (_whole(named),)
-    seen = dict.fromkeys((*(_of_check(each) for each in _checks(word)), *of_behaviour(word)))
+    by_id = fault(word)
+    if by_id is not None:
+        return (_explained(by_id),)
+    seen = dict.fromkeys((*(_of_check(fault) for fault in _checks(word)), *of_behaviour(word)))
     if seen:
-        return tuple(_whole(each) for each in seen)
+        return tuple(_explained(fault) for fault in seen)
     return tuple(Explained(None, (), (rule,), SYMPTOMS.get(rule.id)) for rule in RULES if rule.id == word)
 
 
 def _checks(word: str) -> tuple[Check, ...]:
-    return tuple(each for each in (CHECKS + _foreign(word)) if word in (each.id, each.code.lower()))
+    return tuple(check for check in (CHECKS + _foreign(word)) if word in (check.id, check.code.lower()))
 
 
 def _foreign(word: str) -> tuple[Check, ...]:
     """Checks of other packages, looked for only where no word of ours is meant."""
-    known = {each.id for each in CHECKS} | {each.code.lower() for each in CHECKS} | {each.id for each in RULES}
-    return () if word in known else foreign()
+    check_names = (
+        {check.id for check in CHECKS} | {check.code.lower() for check in CHECKS} | {rule.id for rule in RULES}
+    )
+    return () if word in check_names else foreign()
 
 
-def _of_check(found: Check) -> Fault:
-    return fault_of(found) or Fault(found.id, found.title, found.why, (), (found.id,))
+def _of_check(check: Check) -> Fault:
+    return fault_of(check) or Fault(check.id, check.title, check.why, (), (check.id,))
 
 
-def _whole(found: Fault) -> Explained:
-    rules = tuple(rule for rule in RULES if rule.id in found.behaviours)
-    return Explained(found, tuple(check(id) for id in found.states), rules)
+def _explained(fault: Fault) -> Explained:
+    rules = tuple(rule for rule in RULES if rule.id in fault.behaviours)
+    return Explained(fault, tuple(check(id) for id in fault.states), rules)
 
 
-def document(told: Explained) -> dict[str, Any]:
+def document(explained: Explained) -> dict[str, Any]:
     """For `--json`."""
-    found = told.fault
+    fault = explained.fault
     return {
-        "fault": None if found is None else found.id,
-        "title": None if found is None else found.title,
-        "why": found.why if found else str(told.why_none or "") or None,
+        "fault": None if fault is None else fault.id,
+        "title": None if fault is None else fault.title,
+        "why": fault.why if fault else str(explained.why_none or "") or None,
         "remedies": [
-            {"text": each.text, "safety": each.safety.value} for each in map(shown, found.remedies if found else ())
+            {"text": remedy.text, "safety": remedy.safety.value}
+            for remedy in map(shown, fault.remedies if fault else ())
         ],
-        "priced": found.price.known if found else None,
-        "price": str(found.price.how) if found else None,
+        "priced": fault.price.is_estimated if fault else None,
+        "price": str(fault.price.how) if fault else None,
         "checks": [
-            {"id": each.id, "code": each.code, "title": each.title, "rule": each.rule, "reads": each.reads}
-            for each in told.checks
+            {"id": check.id, "code": check.code, "title": check.title, "rule": check.rule, "reads": check.reads}
+            for check in explained.checks
         ],
         "diagnoses": [
-            {"id": each.id, "title": each.title, "rule": each.rule, "reads": each.reads} for each in told.rules
+            {"id": rule.id, "title": rule.title, "rule": rule.rule, "reads": rule.reads} for rule in explained.rules
         ],
     }

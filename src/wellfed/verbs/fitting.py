@@ -29,8 +29,8 @@ def fit_on(machine: Machine, use: str = "chat", top: int = 10, whole_families: b
             sentence("fitting.no-such-use", "no such use: {use!r}", use=use),
             sentence("fitting.one", "one of {uses}", uses=listed(USES)),
         )
-    where = usable(machine)
+    usable_machine = usable(machine)
     wanted = USES[use]
     if users > 1:
         wanted = replace(wanted, workload=replace(wanted.workload, concurrency=users))
-    return fit(where, wanted, inputs.calibration(machine=where), top, whole_families)
+    return fit(usable_machine, wanted, inputs.calibration(machine=usable_machine), top, whole_families)

@@ -43,7 +43,6 @@ PLAN_FORMS: Mapping[str, Callable[[Sequence[ReplicaSet]], str]] = {
 # for prefill and decode add it, and so does the room for Dynamo.
 _CONNECTOR = ("--kv-transfer-config", '{"kv_connector":"NixlConnector","kv_role":"kv_both"}')
 _APART: Mapping[str, tuple[str, ...]] = {"kserve": (), "llm-d": _CONNECTOR, "dynamo": ()}
-NODE_FORMS = ("nfd", "node-features", "slurm-gres", "slurm-nodes", "slurm-topology", "slurm-health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +71,11 @@ def replica_sets(plan: FleetPlan) -> list[ReplicaSet]:
 
 
 def _set(plan: FleetPlan, share: Share, name: str, more: tuple[str, ...] = ()) -> ReplicaSet:
-    own = share.capacity.plan
-    reference = model_reference(plan.model, own)
-    spec = command_for(own, reference, Endpoint("0.0.0.0", _PORT))
+    capacity_plan = share.capacity.plan
+    reference = model_reference(plan.model, capacity_plan)
+    spec = command_for(capacity_plan, reference, Endpoint("0.0.0.0", _PORT))
     spec = replace(spec, argv=(*spec.argv, *more))
-    return ReplicaSet(name, share, spec, own.model.id.rpartition("/")[2], reference.argument)
+    return ReplicaSet(name, share, spec, capacity_plan.model.id.rpartition("/")[2], reference.argument)
 
 
 def _apart(plan: FleetPlan, more: tuple[str, ...]) -> ReplicaSet | None:
@@ -96,26 +95,26 @@ def _apart(plan: FleetPlan, more: tuple[str, ...]) -> ReplicaSet | None:
 
 def _workers(cell: Cell, count: int) -> Share:
     """So many workers of the cell's layout, each a replica of its own."""
-    own = cell.decode.plan
-    layout = replace(own.layout, gpus=cell.decode.worker_gpus, data_parallel=1)
-    one = Capacity(1, cell.requests_per_s / cell.decode_workers, replace(own, layout=layout))
-    return Share(cell.decode.stock, one, count)
+    plan = cell.decode.plan
+    layout = replace(plan.layout, gpus=cell.decode.worker_gpus, data_parallel=1)
+    capacity = Capacity(1, cell.requests_per_s / cell.decode_workers, replace(plan, layout=layout))
+    return Share(cell.decode.stock, capacity, count)
 
 
 def node_export(form: str, folder: Path | None, options: NodeOptions) -> Mapping[str, str]:
     """Texts by file name. Without a folder: of this machine."""
     if form == "slurm-health":
         return {"wellfed-health.sh": _health(folder)}
-    machines, told = _machines(folder)
+    machines, facts_by_node = _machines(folder)
     match form:
         case "nfd":
-            return {f"{node}.features": feature_file(told[node], days=options.days) for node in machines}
+            return {f"{node}.features": feature_file(facts_by_node[node], days=options.days) for node in machines}
         case "node-features":
-            return {"node-features.json": node_features(told, options.namespace)}
+            return {"node-features.json": node_features(facts_by_node, options.namespace)}
         case "slurm-gres":
             return {"gres.conf": gres(machines)}
         case "slurm-nodes":
-            return {"nodes.conf": node_lines(machines, told)}
+            return {"nodes.conf": node_lines(machines, facts_by_node)}
         case _:
             return {"topology.conf": topology(list(machines), options.switches)}
 
@@ -133,8 +132,8 @@ def _machines(folder: Path | None) -> tuple[dict[str, Machine], dict[str, Mappin
         try:
             machines[name or label] = inputs.captured(path)
         except WellfedError as error:
-            what = message("handover.unread", "{node}: {why}", node=label, why=error.message)
-            raise BadInput(what, message("handover.unread.hint", "gather it again, or move it away")) from error
+            problem = message("handover.unread", "{node}: {why}", node=label, why=error.message)
+            raise BadInput(problem, message("handover.unread.hint", "gather it again, or move it away")) from error
     return machines, {node: labels(machine, _findings(machine)) for node, machine in machines.items()}
 
 

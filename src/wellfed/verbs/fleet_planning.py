@@ -23,7 +23,7 @@ from wellfed.fleet.replicas import (
 )
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
-from wellfed.message import Message, message
+from wellfed.message import Message, message, message_of
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.verbs import inputs, planning
@@ -92,9 +92,9 @@ def fleet_plan(model: str, options: FleetOptions) -> FleetPlan:
     kinds = []
     searches: dict[str, Search] = {}
     for stock, machine in stocks:
-        kind, found = _kind(model, stock, machine, options, between)
+        kind, kind_searches = _kind(model, stock, machine, options, between)
         kinds.append(kind)
-        searches.update(found)
+        searches.update(kind_searches)
     deployment = deploy([(kind.stock, kind.capacities) for kind in kinds], options.rate, options.spare)
     simulated = blind = None
     if options.trace is not None and deployment.shares:
@@ -112,11 +112,11 @@ def _splits(kinds: Sequence[Kind], searches: dict[str, Search], options: FleetOp
     """Prefill and decode on workers of their own, on each kind of nodes and over each two; the best first."""
     sides = []
     for kind in kinds:
-        for one in kind.capacities[:1]:
-            own = side(kind.stock, _of(searches, kind.stock, one.nodes), one)
-            sides += [own] if own is not None else []
+        for smallest in kind.capacities[:1]:
+            pool = side(kind.stock, _of(searches, kind.stock, smallest.nodes), smallest)
+            sides += [pool] if pool is not None else []
     pairs = ((a, b) for a in sides for b in sides)
-    splits = [found for a, b in pairs if (found := disaggregated(a, b, options.rate, options.spare)) is not None]
+    splits = [split for a, b in pairs if (split := disaggregated(a, b, options.rate, options.spare)) is not None]
     return tuple(sorted(splits, key=lambda split: -split.worth))
 
 
@@ -133,13 +133,13 @@ def _stocks(options: FleetOptions, between: Network | None) -> list[tuple[Stock,
             message("fleet.prices.hint", "one --price-hour for each --machines, in the same order"),
         )  # fmt: skip
     prices: Sequence[float | None] = options.prices_hour or [None] * len(options.machines)
-    found = [
+    stocks = [
         (Stock(line, count, price), _joined(inputs.machine(line, 1), between))
         for (count, line), price in zip(options.machines, prices, strict=True)
     ]
     if options.snapshots is not None:
-        found += _of_snapshots(options.snapshots, between)
-    return found
+        stocks += _of_snapshots(options.snapshots, between)
+    return stocks
 
 
 def _joined(machine: Machine, between: Network | None, nodes: int = 1) -> Machine:
@@ -151,16 +151,16 @@ def _of_snapshots(folder: Path, between: Network | None) -> list[tuple[Stock, Ma
     """One kind a build, as its first usual machine is."""
     from wellfed.verbs.fleets import fleet_check, snapshot_path
 
-    found = []
+    stocks = []
     for build in fleet_check(folder).builds:
         label = (build.equal or build.labels)[0]
         machine = _joined(replace(inputs.captured(snapshot_path(folder, label)), count=1), between)
         if machine.gpus:
             name = " · ".join(part for part in (build.product, build.cpus, build.gpu) if part)
-            found.append((Stock(name, len(build.labels)), machine))
-    if not found:
+            stocks.append((Stock(name, len(build.labels)), machine))
+    if not stocks:
         raise BadInput(message("fleet.no-gpus", "no machine of {folder} has a GPU", folder=str(folder)))
-    return found
+    return stocks
 
 
 def _kind(
@@ -178,16 +178,16 @@ def _kind(
         try:
             group = replace(_joined(machine, between, nodes), count=nodes)
             search, _ = planning.search(model, _plan_options(options), group)
-            found = capacity(search, options.p99)
+            kind_capacity = capacity(search, options.p99)
         except UnknownName:
             raise
         except WellfedError as error:
-            why = error.said if isinstance(error.said, Message) else message("fleet.cannot", "{why}", why=error.message)
+            why = message_of(error.message) or message("fleet.cannot", "{why}", why=error.message)
             continue
-        if found is None:
+        if kind_capacity is None:
             why = _TOO_LATE if fits(search) else _UNFIT
             continue
-        capacities.append(found)
+        capacities.append(kind_capacity)
         searches[_key(stock, nodes)] = search
         if len(capacities) == 2 or options.rate is None:
             break
@@ -217,9 +217,9 @@ def _through(
 
     arrivals = read_trace(path)
     replicas = [
-        one
+        replica
         for share in deployment.shares
-        for one in [speed(_of(searches, share.stock, share.capacity.nodes), share.capacity.plan)] * share.replicas
+        for replica in [speed(_of(searches, share.stock, share.capacity.nodes), share.capacity.plan)] * share.replicas
     ]
     targets = (options.workload.ttft_target_s, options.workload.tpot_target_s)
     seen = simulate(arrivals, replicas, *targets)
@@ -246,7 +246,7 @@ def fleet_plan_document(plan: FleetPlan) -> dict[str, Any]:
                 "machine": kind.stock.name,
                 "nodes": kind.stock.count,
                 "why": kind.why.to_dict() if kind.why else None,
-                "capacities": [_capacity(one) for one in kind.capacities],
+                "capacities": [_capacity(capacity) for capacity in kind.capacities],
             }
             for kind in plan.kinds
         ],
@@ -287,41 +287,41 @@ def _seen(simulated: Simulated) -> dict[str, Any]:
     }
 
 
-def _split(found: Disaggregation) -> dict[str, Any]:
-    cell = found.cell
+def _split(split: Disaggregation) -> dict[str, Any]:
+    cell = split.cell
     pools = {"prefill": (cell.prefill, cell.prefill_workers), "decode": (cell.decode, cell.decode_workers)}
     return {
         **{
-            name: {"machine": one.stock.name, "workers": workers, "gpus_a_worker": one.worker_gpus}
-            for name, (one, workers) in pools.items()
+            name: {"machine": pool.stock.name, "workers": workers, "gpus_a_worker": pool.worker_gpus}
+            for name, (pool, workers) in pools.items()
         },
         "nodes": cell.nodes,
         "requests_per_s": cell.requests_per_s,
-        "together_requests_per_s": found.together_requests_per_s,
+        "together_requests_per_s": split.together_requests_per_s,
         "users": cell.users,
         "ttft_s": cell.ttft_s,
         "tpot_s": cell.tpot_s,
-        "cells": found.cells,
-        "cells_there": found.cells_there,
-        "enough": found.enough,
+        "cells": split.cells,
+        "cells_there": split.cells_there,
+        "enough": split.enough,
     }
 
 
-def _capacity(one: Capacity) -> dict[str, Any]:
+def _capacity(capacity: Capacity) -> dict[str, Any]:
     from wellfed.planner.kinds import describe
 
-    layout, estimate = one.plan.layout, one.plan.estimate
+    layout, estimate = capacity.plan.layout, capacity.plan.estimate
     return {
-        "nodes": one.nodes,
+        "nodes": capacity.nodes,
         "engine": layout.engine.value,
         "quantisation": layout.quantisation,
         "layout": describe(layout),
         "gpus": layout.gpus,
-        "requests_per_s": one.requests_per_s,
-        "tokens_per_s": one.tokens_per_s,
+        "requests_per_s": capacity.requests_per_s,
+        "tokens_per_s": capacity.tokens_per_s,
         "running": estimate.running,
         "ttft_s": estimate.ttft_s.value,
         "ttft_p99_s": estimate.ttft_p99_s,
         "tpot_s": estimate.tpot_s.value,
-        "p99": one.p99,
+        "p99": capacity.p99,
     }

@@ -44,17 +44,19 @@ def priced(
     for build in builds:
         first = _Usual.of(paths[(build.equal or build.labels)[0]], model, workload, group)
         usual |= dict.fromkeys(build.labels, first)
-    known: dict[Any, Node] = {}
-    found = []
+    priced_nodes: dict[Any, Node] = {}
+    nodes_priced = []
     for node in nodes:
         if node.member is None:
-            found.append(node)
+            nodes_priced.append(node)
             continue
         key = (node.member.family, *_traits(node), *_faults(node))
-        if key not in known:
-            known[key] = _priced(node, inputs.captured(paths[node.label]), usual[node.label], model, workload, group)
-        found.append(replace(known[key], label=node.label, member=node.member, notes=node.notes))
-    return found
+        if key not in priced_nodes:
+            priced_nodes[key] = _priced(
+                node, inputs.captured(paths[node.label]), usual[node.label], model, workload, group
+            )
+        nodes_priced.append(replace(priced_nodes[key], label=node.label, member=node.member, notes=node.notes))
+    return nodes_priced
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ def _faults(node: Node) -> tuple[Any, ...]:
 def _priced(node: Node, machine: Machine, usual: _Usual, model: str, workload: Workload, group: Group | None) -> Node:
     """By the plan of its build, which is what runs on it; by one of its own where that does not fit it."""
     machine = _grouped(machine, group, usual.ports)
-    own = None if usual.plan is None else _on(usual.plan, machine)
-    checked = check(machine, model, workload) if own is None else check_plan(own)
+    own_plan = None if usual.plan is None else _on(usual.plan, machine)
+    checked = check(machine, model, workload) if own_plan is None else check_plan(own_plan)
     rate = checked.plan.estimate.decode_tok_s.value if checked.plan else None
     gain = checked.together.decode_tok_s if checked.together else 0.0
     complaints = tuple(f for f in checked.findings if f.verdict in (*FAULTS, Verdict.UNKNOWN))
@@ -99,10 +101,10 @@ def _on(plan: Plan, machine: Machine) -> Plan | None:
         return None
     request = Request(as_is(machine, select()), plan.model, plan.weights, plan.layout, plan.workload)
     try:
-        found = estimate(request, inputs.calibration(machine=machine))
+        degraded = estimate(request, inputs.calibration(machine=machine))
     except WellfedError:
         return None
-    return None if found.memory.fits is False else replace(plan, machine=machine, estimate=found)
+    return None if degraded.memory.fits is False else replace(plan, machine=machine, estimate=degraded)
 
 
 def _grouped(machine: Machine, group: Group | None, usual_ports: float | None) -> Machine:
@@ -111,10 +113,10 @@ def _grouped(machine: Machine, group: Group | None, usual_ports: float | None) -
     """
     if group is None:
         return machine
-    own = _ports(machine)
-    rate = own
+    ports_rate = _ports(machine)
+    rate = ports_rate
     if group.network is not None:
-        lost = own / usual_ports if own is not None and usual_ports and own < usual_ports else 1.0
+        lost = ports_rate / usual_ports if ports_rate is not None and usual_ports and ports_rate < usual_ports else 1.0
         rate = group.network.between(group.nodes) * lost
     if not rate:
         raise BadInput(

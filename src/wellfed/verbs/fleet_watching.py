@@ -70,9 +70,9 @@ def keep(
         writer = Writer(store, options.days, options.most_bytes)
         began = clock()
         for number, answers in enumerate(_timed(Scraper(exporters, options.at_a_time, options.within_s), clock), 1):
-            at, found, took = answers
-            writer.add(found, at)
-            yield Round(at, found, took, took > options.every_s)
+            at, samples, took = answers
+            writer.add(samples, at)
+            yield Round(at, samples, took, took > options.every_s)
             left = options.every_s - (clock() - at)
             if number == options.rounds or (options.seconds is not None and clock() + left > began + options.seconds):
                 return
@@ -97,8 +97,8 @@ def history(
     """What is known of the last `since_s` seconds. Raises BadInput where no history is, or none of that node."""
     path = where(db)
     with opened(path) as store:
-        known = {name for (name,) in store.execute("SELECT node FROM replica UNION SELECT node FROM silence")}
-        unknown = [node for node in nodes if node not in known]
+        known_nodes = {name for (name,) in store.execute("SELECT node FROM replica UNION SELECT node FROM silence")}
+        unknown = [node for node in nodes if node not in known_nodes]
         if unknown:
             raise BadInput(message("history.no-node", "{path} knows no node {node}", path=str(path), node=unknown[0]))
         newest = store.execute("SELECT max(at + span) FROM sample").fetchone()[0]
@@ -106,13 +106,13 @@ def history(
         return compare(store, until - since_s, until, nodes)
 
 
-def round_document(found: Round) -> dict[str, Any]:
+def round_document(sampled: Round) -> dict[str, Any]:
     """One line of `wellfed fleet watch --json`."""
     return {
         "schema": ROUND_SCHEMA,
-        "time": found.at,
-        "seconds": found.took_s,
-        "late": found.late,
+        "time": sampled.at,
+        "seconds": sampled.took_s,
+        "late": sampled.late,
         "nodes": [
             {
                 "node": answer.node,
@@ -121,7 +121,7 @@ def round_document(found: Round) -> dict[str, Any]:
                 "why": answer.why or None,
                 "replicas": [_page(page) for page in answer.pages],
             }
-            for answer in found.answers
+            for answer in sampled.answers
         ],
     }
 
@@ -136,14 +136,16 @@ def _page(page: Page) -> dict[str, Any]:
     }
 
 
-def history_document(found: History) -> dict[str, Any]:
+def history_document(past: History) -> dict[str, Any]:
     """The JSON document of `wellfed fleet history --json`."""
     return {
         "schema": HISTORY_SCHEMA,
-        "since": found.since,
-        "until": found.until,
-        "replicas": [{**asdict(each), "slow": each.slow, "of_promise": each.of_promise} for each in found.replicas],
-        "drifts": [{**asdict(each), "counts": each.counts} for each in found.drifts],
-        "silences": [asdict(each) for each in found.silences],
-        "complaints": found.complaints,
+        "since": past.since,
+        "until": past.until,
+        "replicas": [
+            {**asdict(replica), "slow": replica.slow, "of_promise": replica.of_promise} for replica in past.replicas
+        ],
+        "drifts": [{**asdict(drift), "counts": drift.counts} for drift in past.drifts],
+        "silences": [asdict(silence) for silence in past.silences],
+        "complaints": past.complaints,
     }

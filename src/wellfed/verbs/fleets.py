@@ -32,7 +32,7 @@ def fleet_check(
     folder: Path,
     model: str | None = None,
     workload: Workload = PRESETS["chat"],
-    told: Callable[[int, int], None] = lambda *_: None,
+    progress: Callable[[int, int], None] = lambda *_: None,
     workers: int | None = None,
     group: Group | None = None,
 ) -> Fleet:
@@ -46,14 +46,14 @@ def fleet_check(
     nodes = []
     for node in _read_all(works, workers or os.cpu_count() or 1):
         nodes.append(node)
-        told(len(nodes), len(works))
+        progress(len(nodes), len(works))
     nodes = _with_report(folder, nodes)
     nodes.sort(key=lambda node: node.label)
-    found = builds([node.member for node in nodes if node.member is not None])
+    alike = builds([node.member for node in nodes if node.member is not None])
     if model is not None:
         paths = {work.label: work.path for work in works}
-        nodes = priced(nodes, found, paths, model, workload, group)
-    return Fleet(tuple(nodes), found, _faults(nodes), model, _names(folder), group)
+        nodes = priced(nodes, alike, paths, model, workload, group)
+    return Fleet(tuple(nodes), alike, _faults(nodes), model, _names(folder), group)
 
 
 def _works(folder: Path) -> list[_Work]:
@@ -63,23 +63,23 @@ def _works(folder: Path) -> list[_Work]:
             message("fleet.no-folder.hint", "make one: wellfed fleet snapshot --out {folder} HOST...",
                     folder=str(folder)),
         )  # fmt: skip
-    found = []
+    works = []
     for path in sorted(folder.iterdir()):
-        suffix = next((each for each in _SUFFIXES if path.name.endswith(each)), None)
+        suffix = next((suffix for suffix in _SUFFIXES if path.name.endswith(suffix)), None)
         if path.name.startswith(".") or (not path.is_file() and not path.is_dir()):
             continue
         if suffix is not None:
-            found.append(_Work(path, path.name.removesuffix(suffix)))
+            works.append(_Work(path, path.name.removesuffix(suffix)))
         elif path.is_dir() or path.suffix in (".txt", ".log", ".xml"):
-            found.append(_Work(path, path.stem if path.is_file() else path.name))
-    if not found:
+            works.append(_Work(path, path.stem if path.is_file() else path.name))
+    if not works:
         raise BadInput(
             message("fleet.no-snapshots", "no snapshot in {folder}", folder=str(folder)),
             message(
                 "fleet.no-snapshots.hint", "files that end in .tar.gz or .tar.zst, dumps (.txt), or a folder a node"
             ),
         )
-    return found
+    return works
 
 
 def snapshots(folder: Path) -> tuple[tuple[str, Path, str | None], ...]:
@@ -127,17 +127,19 @@ def _read(work: _Work) -> Node:
 
 def _with_report(folder: Path, nodes: Sequence[Node]) -> list[Node]:
     """With what the last gathering says: nodes that it has no file of, and why; those that it has only a part of."""
-    told = _reported(folder)
+    reported = _reported(folder)
     labels = {node.label for node in nodes}
-    part = {label for label, node in told.items() if node.get("partial") is True}
+    part = {label for label, node in reported.items() if node.get("partial") is True}
     note = sentence("fleet.partial", "only a part of it was gathered")
-    found = [replace(n, notes=(note,)) if n.label in part and n.member and not n.notes else n for n in nodes]
-    for label, node in told.items():
+    with_notes = [replace(n, notes=(note,)) if n.label in part and n.member and not n.notes else n for n in nodes]
+    for label, node in reported.items():
         if label not in labels and not node.get("file"):
             why = node.get("why")
             text = why.get("text") if isinstance(why, dict) else None
-            found.append(Node(label, why=message("fleet.not-gathered", "not gathered: {why}", why=str(text or "?"))))
-    return found
+            with_notes.append(
+                Node(label, why=message("fleet.not-gathered", "not gathered: {why}", why=str(text or "?")))
+            )
+    return with_notes
 
 
 def _reported(folder: Path) -> dict[str, dict[str, Any]]:
@@ -147,8 +149,8 @@ def _reported(folder: Path) -> dict[str, dict[str, Any]]:
 
     report = read_json(folder / REPORT) if (folder / REPORT).exists() else {}
     nodes = report.get("nodes") if isinstance(report, dict) else None
-    known = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
-    return {node["label"]: node for node in known if isinstance(node.get("label"), str)}
+    labelled = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+    return {node["label"]: node for node in labelled if isinstance(node.get("label"), str)}
 
 
 def _names(folder: Path) -> dict[str, str]:
@@ -164,17 +166,17 @@ def _names(folder: Path) -> dict[str, str]:
 
 def _faults(nodes: Sequence[Node]) -> tuple[Fault, ...]:
     """Checks that complain, those that cost the most first, then those on most machines."""
-    where: dict[str, list[tuple[str, Finding]]] = defaultdict(list)
+    pairs_by_id: dict[str, list[tuple[str, Finding]]] = defaultdict(list)
     for node in nodes:
         for finding in {f.id: f for f in reversed(node.findings) if f.verdict in FAULTS}.values():
-            where[finding.id].append((node.label, finding))
-    found = []
-    for id, pairs in where.items():
+            pairs_by_id[finding.id].append((node.label, finding))
+    faults = []
+    for id, pairs in pairs_by_id.items():
         worst = min((finding for _, finding in pairs), key=lambda f: (FAULTS.index(f.verdict), -_cost(f)))
-        texts = Counter(as_text(finding.said) if finding.said else finding.why for _, finding in pairs)
+        texts = Counter(as_text(finding.message) if finding.message else finding.why for _, finding in pairs)
         labels = tuple(label for label, _ in pairs)
-        found.append(Fault(id, worst.verdict, texts.most_common(1)[0][0], labels, worst.cost, worst.code))
-    return tuple(sorted(found, key=lambda f: (-(f.cost.decode_tok_s if f.cost else 0.0) * len(f.labels),
+        faults.append(Fault(id, worst.verdict, texts.most_common(1)[0][0], labels, worst.cost, worst.code))
+    return tuple(sorted(faults, key=lambda f: (-(f.cost.decode_tok_s if f.cost else 0.0) * len(f.labels),
                                               FAULTS.index(f.verdict), -len(f.labels), f.id)))  # fmt: skip
 
 

@@ -62,14 +62,14 @@ def from_command(text: str, options: planning.PlanOptions) -> AsItIs:
     Raises BadInput for lines without an engine or a model, and as `plan` does.
     """
     read = command(line_of(text))
-    where = _visible(inputs.machine(options.on, options.nodes, options.network), read)
+    machine = _visible(inputs.machine(options.on, options.nodes, options.network), read)
     version = next((version for version in options.versions if version.engine is read.engine), read.version)
     auto = has_slots_of_its_own(read, version)
-    name, context = _name(read), _context(read, version, where, auto)
+    name, context = _name(read), _context(read, version, machine, auto)
     workload = options.workload if context is None else _within(options, context)
     versions = options.versions or ((version,) if version is not None and version.is_front else ())
     settled_options = replace(options, engines=(read.engine,), workload=workload, versions=versions)
-    search, _ = planning.search(name, settled_options, where)
+    search, _ = planning.search(name, settled_options, machine)
     request = _as_it_is(read, search, version, auto)
     if auto and context is None:
         request = with_fitted_context(request)
@@ -78,7 +78,7 @@ def from_command(text: str, options: planning.PlanOptions) -> AsItIs:
         request = with_fitted_layers(request)
     estimate = search.estimate(request)
     plan = Plan(*_parts(request), replace(estimate, memory=memory(request)))
-    better = planning.plan_on(where, name, _improvable(settled_options, plan.layout, options))
+    better = planning.plan_on(machine, name, _improvable(settled_options, plan.layout, options))
     return AsItIs(read, plan, better, _changes(plan, better, read))
 
 
@@ -86,18 +86,18 @@ def _parts(request: Request) -> tuple[Machine, Model, Weights, Layout, Workload]
     return request.machine, request.model, request.weights, request.layout, request.workload
 
 
-def _improvable(options: planning.PlanOptions, layout: Layout, asked: planning.PlanOptions) -> planning.PlanOptions:
+def _improvable(options: planning.PlanOptions, layout: Layout, requested: planning.PlanOptions) -> planning.PlanOptions:
     """What may be changed: everything but the engine, and the cache no coarser than it is now."""
-    kinds = asked.kv_types or tuple(dict.fromkeys(("f16", layout.kv_type)))
-    return replace(options, engines=asked.engines or (layout.engine,), kv_types=kinds)
+    kinds = requested.kv_types or tuple(dict.fromkeys(("f16", layout.kv_type)))
+    return replace(options, engines=requested.engines or (layout.engine,), kv_types=kinds)
 
 
 def _visible(machine: Machine, read: Command) -> Machine:
     """The machine with the GPUs that the command's environment leaves to be seen."""
     if read.gpus is None or not machine.gpus:
         return machine
-    kept = tuple(gpu for gpu in machine.gpus if gpu.index in read.gpus)
-    return replace(machine, gpus=kept if kept or not read.gpus else machine.gpus[: len(read.gpus)])
+    visible = tuple(gpu for gpu in machine.gpus if gpu.index in read.gpus)
+    return replace(machine, gpus=visible if visible or not read.gpus else machine.gpus[: len(read.gpus)])
 
 
 def _context(read: Command, version: Version | None, machine: Machine, auto: bool) -> int | None:
@@ -127,26 +127,28 @@ def _as_it_is(read: Command, search: Search, version: Version | None, auto: bool
         if chunks is not None:
             layout = replace(layout, batch_tokens=v0_batch(search.workload.context, chunks == "chunks"))
     layout = replace(layout, options=(*layout.options, (AS_GIVEN, "1")))
-    there = len(search.machine.gpus) * search.machine.count
-    if layout.gpus > there:
+    available = len(search.machine.gpus) * search.machine.count
+    if layout.gpus > available:
         text = "the command wants {wanted} GPUs, the machine has {there}"
-        raise BadInput(message("command.gpus", text, wanted=layout.gpus, there=there))
-    own = search.file_weights or weights(search.model, search.quantisation(layout.quantisation))
+        raise BadInput(message("command.gpus", text, wanted=layout.gpus, there=available))
+    model_weights = search.file_weights or weights(search.model, search.quantisation(layout.quantisation))
     if layout.speculation is not None:
-        layout = replace(layout, speculation=_completed(layout.speculation, search, own))
-    return Request(search.machine, search.model, own, layout, search.workload)
+        layout = replace(layout, speculation=_completed(layout.speculation, search, model_weights))
+    return Request(search.machine, search.model, model_weights, layout, search.workload)
 
 
-def _completed(guess: Speculation, search: Search, own: Weights) -> Speculation:
+def _completed(guess: Speculation, search: Search, model_weights: Weights) -> Speculation:
     """What drafts, with its sizes; a draft model by its name."""
     if guess.kind is DraftKind.EAGLE and not guess.draft and search.model.mtp_layers:
         guess = replace(guess, kind=DraftKind.MTP)
     draft = None
     if guess.kind is DraftKind.DRAFT and guess.draft:
-        named = inputs.model(plain(guess.draft))
-        held = named.weights or weights(named.model, named.quantisation or search.quantisation("q8_0"))
-        draft = Draft(named.model, held)
-    return completed(guess, search.model, own, draft, search.goal.acceptance)
+        draft_model = inputs.model(plain(guess.draft))
+        draft_weights = draft_model.weights or weights(
+            draft_model.model, draft_model.quantisation or search.quantisation("q8_0")
+        )
+        draft = Draft(draft_model.model, draft_weights)
+    return completed(guess, search.model, model_weights, draft, search.goal.acceptance)
 
 
 def _within(options: planning.PlanOptions, context: int) -> Workload:
@@ -176,19 +178,21 @@ def _quantisation(search: Search) -> str:
 def _changes(plan: Plan, better: Answer, read: Command) -> tuple[Message, ...]:
     """What it wastes, what the best plan does otherwise, and what of the command was not understood."""
     best = better.ranking.best
-    said = [*_wasted(plan), *(_gained(plan, best) if best is not None else ())]
+    remarks = [*_wasted(plan), *(_gained(plan, best) if best is not None else ())]
     if best is not None:
         fields = ("quantisation", "kv_type", "gpus", "tensor_parallel", "pipeline_parallel", "data_parallel",
                   "offload", "ubatch_tokens", "batch_tokens", "flash_attention", "cuda_graphs")  # fmt: skip
         for name in fields:
-            own, other = getattr(plan.layout, name), getattr(best.layout, name)
-            if own != other:
+            current, improved = getattr(plan.layout, name), getattr(best.layout, name)
+            if current != improved:
                 text = "{what}: {own} now, {better} in the best plan"
-                said.append(message("command.differs", text, what=name, own=_shown(own), better=_shown(other)))
+                remarks.append(
+                    message("command.differs", text, what=name, own=_shown(current), better=_shown(improved))
+                )
     if read.pins.ignored:
         text = "not modelled, so without an effect here: {flags}"
-        said.append(message("command.ignored", text, flags=Listing(read.pins.ignored)))
-    return tuple(said)
+        remarks.append(message("command.ignored", text, flags=Listing(read.pins.ignored)))
+    return tuple(remarks)
 
 
 _SPARE = 0.15  # of a GPU's memory, from which on it is told as unused while the CPU works
@@ -202,11 +206,11 @@ def _wasted(plan: Plan) -> Iterator[Message]:
     if kind_of(plan.layout) is Kind.GPU:
         return
     for device in plan.estimate.memory.devices:
-        spare, whole = device.spare_bytes, device.capacity_bytes
-        if device.device != "ram" and spare and whole and spare > _SPARE * whole:
+        spare, capacity = device.spare_bytes, device.capacity_bytes
+        if device.device != "ram" and spare and capacity and spare > _SPARE * capacity:
             text = "{device}: {spare} of {whole} stay unused while the CPU computes"
             yield message(
-                "command.unused", text, device=device.device, spare=Amount(spare, "B"), whole=Amount(whole, "B")
+                "command.unused", text, device=device.device, spare=Amount(spare, "B"), whole=Amount(capacity, "B")
             )
 
 

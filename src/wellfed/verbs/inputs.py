@@ -36,8 +36,8 @@ def machine(on: str | None = None, nodes: int | None = None, network: str | None
     if on is not None:
         from wellfed.written.saved import machine_of
 
-        if (kept := machine_of(on.strip())) is not None:
-            on, nodes, network = str(kept["on"]), nodes or _count(kept), network or _rate(kept)
+        if (saved := machine_of(on.strip())) is not None:
+            on, nodes, network = str(saved["on"]), nodes or _count(saved), network or _rate(saved)
     if on is not None and not _is_capture(on):
         from wellfed.written.machines import machine as described
 
@@ -57,12 +57,12 @@ def joined(machine: Machine, nodes: int | None, network: str | None) -> Machine:
     return replace(machine, count=count, network_bytes_per_s=rate)
 
 
-def _count(kept: Mapping[str, Value]) -> int | None:
-    return int(kept["nodes"]) if "nodes" in kept else None
+def _count(saved: Mapping[str, Value]) -> int | None:
+    return int(saved["nodes"]) if "nodes" in saved else None
 
 
-def _rate(kept: Mapping[str, Value]) -> str | None:
-    return str(kept["network"]) if "network" in kept else None
+def _rate(saved: Mapping[str, Value]) -> str | None:
+    return str(saved["network"]) if "network" in saved else None
 
 
 def _live() -> Machine:
@@ -112,8 +112,8 @@ def _with_measured_memory(machine: Machine) -> Machine:
     """This machine with the bandwidth and clock of its own calibration, or else of the last `wellfed bench memory`."""
     from wellfed.bench.store import last_memory, own_for
 
-    own = own_for(machine)
-    figures = last_memory(machine) if own is None else own.memory
+    measured_here = own_for(machine)
+    figures = last_memory(machine) if measured_here is None else measured_here.memory
     return machine if figures is None else figures.of(machine)
 
 
@@ -125,8 +125,8 @@ def calibration(path: Path | None = None, machine: Machine | None = None) -> Cal
         return merged([bundled(), load(path)])
     from wellfed.bench.store import own_for
 
-    own = own_for(machine) if machine is not None else None
-    return bundled() if own is None else merged([bundled(), own.calibration])
+    measured_here = own_for(machine) if machine is not None else None
+    return bundled() if measured_here is None else merged([bundled(), measured_here.calibration])
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,5 +147,5 @@ def model(text: str) -> NamedModel:
     """
     from wellfed.identity import identify
 
-    named = identify(text, hub="huggingface")
-    return NamedModel(named.planned(), named.weights, named.quantisation, named.assumptions)
+    named_model = identify(text, hub="huggingface")
+    return NamedModel(named_model.planned(), named_model.weights, named_model.quantisation, named_model.assumptions)

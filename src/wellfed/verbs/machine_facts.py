@@ -18,10 +18,10 @@ def machine_facts(chosen: Target, root: Path = Path("/")) -> tuple[Fact, ...]:
     """The engine's model and kind, and every trait of this machine that is told. Nothing in it names the machine or its
     owner. Of an engine elsewhere (no process here): only the engine's.
     """
-    found = [Fact("engine", "engine", chosen.engine)] if chosen.engine else []
+    facts = [Fact("engine", "engine", chosen.engine)] if chosen.engine else []
     if chosen.model:
-        found.append(Fact("engine", "model", PurePath(chosen.model).name[:_MOST_LENGTH]))
-    return (*found, *(_traits(root) if chosen.pid is not None else ()))
+        facts.append(Fact("engine", "model", PurePath(chosen.model).name[:_MOST_LENGTH]))
+    return (*facts, *(_traits(root) if chosen.pid is not None else ()))
 
 
 def _traits(root: Path) -> list[Fact]:
@@ -35,17 +35,22 @@ def _traits(root: Path) -> list[Fact]:
         machine = parse(snapshot, gpu_spec=gpu_or_none, cpu_spec=cpu_or_none)
     except WellfedError:
         return []
-    told = traits(machine, firmware(snapshot))
-    return [Fact(t.subject, t.name, value[:_MOST_LENGTH]) for t, value in sorted(told.items()) if value != UNKNOWN]
+    machine_traits = traits(machine, firmware(snapshot))
+    return [
+        Fact(t.subject, t.name, value[:_MOST_LENGTH]) for t, value in sorted(machine_traits.items()) if value != UNKNOWN
+    ]
 
 
 class Reading:
     """Facts read again and again in a thread of their own, so that no sample waits for them."""
 
     def __init__(
-        self, read: Callable[[], tuple[Fact, ...]], told: Callable[[tuple[Fact, ...]], None], every_s: float = EVERY_S
+        self,
+        read: Callable[[], tuple[Fact, ...]],
+        receive: Callable[[tuple[Fact, ...]], None],
+        every_s: float = EVERY_S,
     ) -> None:
-        self._read, self._told, self._every_s = read, told, every_s
+        self._read, self._told, self._every_s = read, receive, every_s
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="wellfed-facts", daemon=True)
         self._thread.start()

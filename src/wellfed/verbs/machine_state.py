@@ -41,7 +41,7 @@ def costly_findings(plan: Plan, least: float = 0.03) -> tuple[str, ...]:
     from wellfed.nouns.finding import Verdict
     from wellfed.verbs.checking import check_plan
 
-    found = []
+    costly = []
     for finding in check_plan(plan).findings:
         cost = finding.cost
         if cost is None or finding.verdict not in (Verdict.WARN, Verdict.FAIL):
@@ -50,7 +50,7 @@ def costly_findings(plan: Plan, least: float = 0.03) -> tuple[str, ...]:
             cost.decode_tok_s / plan.estimate.decode_tok_s.value, cost.prefill_tok_s / plan.estimate.prefill_tok_s.value
         )
         if lost > least:
-            found.append(
+            costly.append(
                 sentence(
                     "running.costs-here-see",
                     "{subject}: {why}; costs {lost:.0%} here; see `wellfed check` ({finding})",
@@ -60,4 +60,4 @@ def costly_findings(plan: Plan, least: float = 0.03) -> tuple[str, ...]:
                     finding=finding.id,
                 )
             )
-    return tuple(found)
+    return tuple(costly)

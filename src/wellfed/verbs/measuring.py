@@ -32,24 +32,24 @@ class EngineOptions:
     timeout_s: float = 600.0  # of one request
 
 
-def memory(machine: Machine, array_bytes: int, told: Told = lambda _: None) -> MemoryReport:
+def memory(machine: Machine, array_bytes: int, say: Told = lambda _: None) -> MemoryReport:
     """DRAM bandwidth of this machine."""
     from wellfed.bench.memory import measure
 
-    return measure(machine, array_bytes, progress=told)
+    return measure(machine, array_bytes, progress=say)
 
 
-def link(machine: Machine, told: Told = lambda _: None) -> list[Copy]:
+def link(machine: Machine, say: Told = lambda _: None) -> list[Copy]:
     """Host-device copies. Raises NoGpu with the reason when there is nothing to measure."""
     from wellfed.bench.link import measure
 
-    return measure(machine, progress=told)
+    return measure(machine, progress=say)
 
 
 def engine(
     url: str,
     options: EngineOptions,
-    told: Told = lambda _: None,
+    say: Told = lambda _: None,
     step: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Measurement]:
     """Each concurrency in turn against an OpenAI-compatible endpoint. Raises WellfedError when nothing answers."""
@@ -60,12 +60,12 @@ def engine(
     base = url.rstrip("/").removesuffix("/v1")
     address = Address(base, options.api_key or key_at(base))
     target = Target(address, options.model or first_model(address))
-    found = []
+    measurements = []
     for users in options.concurrency:
         scenario = Scenario(
             users, options.prompt, options.output, options.requests, seed=options.seed, timeout_s=options.timeout_s
         )
-        told(
+        say(
             sentence(
                 "measuring.time-requests",
                 "{target}: {users} at a time, {count} requests",
@@ -74,8 +74,8 @@ def engine(
                 count=scenario.count,
             )
         )
-        found.append(measure(target, scenario, step, told))
-    return found
+        measurements.append(measure(target, scenario, step, say))
+    return measurements
 
 
 def first_model(address: Address) -> str:
@@ -91,5 +91,5 @@ def first_model(address: Address) -> str:
         hint = sentence("measuring.name-model-model", "name the model with --model, and check the address and the key")
         if error.trouble is Trouble.KEY:
             hint = sentence("measuring.give-key-variable", "give its key in the variable WELLFED_API_KEY")
-        what = message("bench.no-models", "{url} lists no models: {why}", url=address.root, why=str(error))
-        raise WellfedError(what, hint) from error
+        problem = message("bench.no-models", "{url} lists no models: {why}", url=address.root, why=str(error))
+        raise WellfedError(problem, hint) from error

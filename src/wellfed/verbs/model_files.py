@@ -33,7 +33,7 @@ def demo_or(model: str, say: Told = lambda _: None, fetch: bool = True) -> str:
     return str(demo_file(lambda text: say(str(text))))
 
 
-def model_file(model: str, plan: Plan, repo: str | None, hub: str, told: Told) -> str:
+def model_file(model: str, plan: Plan, repo: str | None, hub: str, say: Told) -> str:
     """The model's file, or the repository that a serving engine loads by itself."""
     from wellfed.launch.demo import demo_path
     from wellfed.launch.demo_names import CATALOGUE_NAME
@@ -50,7 +50,7 @@ def model_file(model: str, plan: Plan, repo: str | None, hub: str, told: Told) -
     places = (repo,) if repo else gguf_repositories(hub_repository(model, plan))
     download = _first_with_files(places, plan, hub)
     if at_hand(download) is None:
-        told(
+        say(
             sentence(
                 "running.fetching-from",
                 "fetching {size_bytes} from {repository}",
@@ -74,8 +74,8 @@ def with_projector(plan: Plan, model_file: str) -> Plan:
     if beside is None:
         hint = sentence("running.projector.hint", "--set mmproj=FILE names it")
         raise BadInput(sentence("running.projector", "no tower for pictures (mmproj-*.gguf) beside the model"), hint)
-    named = (*plan.layout.options, ("mmproj_file", str(beside)))
-    return replace(plan, layout=replace(plan.layout, options=named))
+    with_file = (*plan.layout.options, ("mmproj_file", str(beside)))
+    return replace(plan, layout=replace(plan.layout, options=with_file))
 
 
 def _first_with_files(repositories: Sequence[str], plan: Plan, hub: str) -> Download:

@@ -46,19 +46,20 @@ def next_steps(
     model: str, plan: Plan, on: str | None = None, network: str | None = None, also: Restated = NOTHING
 ) -> NextSteps:
     """The steps for `plan` of `model` as it was named, on this machine, or `on` one that was written down; `also`: what
-    else was asked, which leads to this plan.
+    else `run` must be told to come to the same plan.
 
-    `asked`: more that `run` is to be told, so that it comes to the same plan.
-    None where the plan is an estimate only: nothing starts it.
+    No steps where the plan is an estimate only: nothing starts it.
     """
     if not can_be_started(plan.machine, plan.layout):
         return NextSteps(())
     reference = model_reference(model, plan)
     if is_ollama(plan.layout):
         exported = [*_words(model, plan, also), "--export", "ollama"]
-        said = message("next.modelfile", "write a Modelfile for Ollama")
+        typed_step = message("next.modelfile", "write a Modelfile for Ollama")
         typed = message("next.ollama", "or with Ollama's own settings")
-        return NextSteps((Step(said, shlex.join(exported)), Step(typed, _by_ollama(model, plan))), reference.downloads)
+        return NextSteps(
+            (Step(typed_step, shlex.join(exported)), Step(typed, _by_ollama(model, plan))), reference.downloads
+        )
     steps = (
         Step(*_by_wellfed(model, plan, on, network, also)),
         Step(*_by_engine(plan, reference.argument, reference.downloads)),
@@ -114,11 +115,11 @@ def _load_words(load: Workload) -> list[str]:
         words += ["--rate", f"{load.request_rate:g}"]
     elif load.concurrency > 1:
         words += ["--concurrency", str(load.concurrency)]
-    for option, tokens, own in (
+    for option, tokens, default in (
         ("--prompt", text_tokens, usual.prompt_tokens),
         ("--output", load.output_tokens, usual.output_tokens),
     ):
-        words += [option, str(tokens)] if tokens != min(own, half) else []
+        words += [option, str(tokens)] if tokens != min(default, half) else []
     if load.ttft_target_s is not None:
         words += ["--ttft", f"{load.ttft_target_s:g}"]
     return words + ([] if load.tpot_target_s is None else ["--tpot", f"{load.tpot_target_s * 1e3:g}"])
@@ -135,8 +136,8 @@ def _by_wellfed(model: str, plan: Plan, on: str | None, network: str | None, als
     words += ["--export", "kubernetes" if several else "script"]
     if several:
         return message("next.export-nodes", "write it down for the machines (also slurm, ray)"), shlex.join(words)
-    said = "write it down for that machine (also systemd, compose, kubernetes, slurm)"
-    return message("next.export", said), shlex.join(words)
+    problem = "write it down for that machine (also systemd, compose, kubernetes, slurm)"
+    return message("next.export", problem), shlex.join(words)
 
 
 def _is_file(model: str) -> bool:

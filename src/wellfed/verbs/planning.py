@@ -60,47 +60,49 @@ def plan(model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
     return plan_on(inputs.machine(options.on, options.nodes, options.network), model_name, options)
 
 
-def plan_on(where: Machine, model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
+def plan_on(machine: Machine, model_name: str, options: PlanOptions = PlanOptions()) -> Answer:
     """The same for a machine at hand, whatever `options.on` names: on the cards of whichever vendor do best."""
     from wellfed.planner.usable import other_vendors
 
-    best = _plan_on(where, model_name, options)
-    for vendor in other_vendors(where):
-        other = _plan_on(where, model_name, options, vendor)
-        best = other if _is_better(other, best) else best
+    best = _plan_on(machine, model_name, options)
+    for vendor in other_vendors(machine):
+        answered = _plan_on(machine, model_name, options, vendor)
+        best = answered if _is_better(answered, best) else best
     return best
 
 
-def _is_better(one: Answer, other: Answer) -> bool:
-    """Whether the first plan of `one` comes before the other's."""
-    mine, theirs = one.ranking.best, other.ranking.best
+def _is_better(candidate: Answer, incumbent: Answer) -> bool:
+    """Whether the first plan of `candidate` comes before the incumbent's."""
+    mine, theirs = candidate.ranking.best, incumbent.ranking.best
     if mine is None or theirs is None:
         return mine is not None
-    return one.search.rank_key(mine) < other.search.rank_key(theirs)
+    return candidate.search.rank_key(mine) < incumbent.search.rank_key(theirs)
 
 
-def _plan_on(where: Machine, model_name: str, options: PlanOptions, vendor: str | None = None) -> Answer:
+def _plan_on(machine: Machine, model_name: str, options: PlanOptions, vendor: str | None = None) -> Answer:
     """The answer on one vendor's cards."""
     from wellfed.planner.answer import answer, with_way_out
 
-    asked, assumptions = search(model_name, options, where, vendor)
-    found = answer(asked, assumptions)
-    for coarser in _coarser(asked.goal, options):
-        if found.ranking.plans:
+    planned_search, assumptions = search(model_name, options, machine, vendor)
+    answered = answer(planned_search, assumptions)
+    for coarser in _coarser(planned_search.goal, options):
+        if answered.ranking.plans:
             break
-        found = answer(replace(asked, goal=coarser), assumptions)
-    _ensure_possible(found)
-    return with_way_out(found)
+        answered = answer(replace(planned_search, goal=coarser), assumptions)
+    _ensure_possible(answered)
+    return with_way_out(answered)
 
 
-def _ensure_possible(found: Answer) -> None:
+def _ensure_possible(answered: Answer) -> None:
     """Raises BadInput where nothing could even be tried since what was named cannot be."""
-    if found.ranking.considered:
+    if answered.ranking.considered:
         return
-    for refusal in found.ranking.refused:
+    for refusal in answered.ranking.refused:
         if refusal.hint:
-            said = message("planning.impossible", "{engine}: {reason}", engine=refusal.what, reason=refusal.reason)
-            raise BadInput(said, refusal.hint)
+            engine, reason = refusal.subject, refusal.reason
+            raise BadInput(
+                message("planning.impossible", "{engine}: {reason}", engine=engine, reason=reason), refusal.hint
+            )
 
 
 def _coarser(goal: Goal, options: PlanOptions) -> Iterator[Goal]:
@@ -118,7 +120,7 @@ def _coarser(goal: Goal, options: PlanOptions) -> Iterator[Goal]:
 
 
 def search(
-    model_name: str, options: PlanOptions, where: Machine, vendor: str | None = None
+    model_name: str, options: PlanOptions, machine: Machine, vendor: str | None = None
 ) -> tuple[Search, tuple[Assumption, ...]]:
     """The search behind `plan` on a machine at hand, and what was assumed of model and machine."""
     from wellfed.models.quantisation_names import quantisation
@@ -127,21 +129,21 @@ def search(
     from wellfed.planner.stated import with_stated
     from wellfed.planner.usable import usable
 
-    where = with_stated(where, options.vram_free, options.ram_free, options.system, options.carve_out)
-    where = usable(where, vendor)
-    named = inputs.model(model_name)
+    machine = with_stated(machine, options.vram_free, options.ram_free, options.system, options.carve_out)
+    machine = usable(machine, vendor)
+    named_model = inputs.model(model_name)
     pinned = _pins(options)
-    workload, seen = _with_pictures(_with_pinned_context(options.workload, pinned), named.model, options.images)
-    workload, cut = within(workload, named.model)
-    workload, embeds = _of_vectors(workload, named.model)
+    workload, seen = _with_pictures(_with_pinned_context(options.workload, pinned), named_model.model, options.images)
+    workload, cut = within(workload, named_model.model)
+    workload, embeds = _of_vectors(workload, named_model.model)
     guess = read(options.speculate) if options.speculate else None
-    ensure_possible(guess, named.model)
-    asked = tuple(quantisation(name).id for name in options.quantisations)
+    ensure_possible(guess, named_model.model)
+    chosen = tuple(quantisation(name).id for name in options.quantisations)
     goal = Goal(
         objective=options.objective,
         least_quality_bits=4.0 if options.least_quality_bits is None else options.least_quality_bits,
         engines=options.engines,
-        quantisations=asked or ((named.quantisation.id,) if named.quantisation else ()),
+        quantisations=chosen or ((named_model.quantisation.id,) if named_model.quantisation else ()),
         kv_types=_kv_types(options.kv_types),
         any_kv="any" in options.kv_types,
         pins=pinned,
@@ -149,22 +151,22 @@ def search(
         speculation=guess,
         may_speculate=options.speculate is None and not any(pins.speculates for _, pins in pinned),
         acceptance=options.acceptance,
-        draft=_draft(guess, named),
+        draft=_draft(guess, named_model),
         adapters=_adapters(options.lora),
         streams=options.streams,
     )
-    found = Search(
-        machine=where,
-        model=named.model,
+    planned_search = Search(
+        machine=machine,
+        model=named_model.model,
         workload=workload,
         goal=goal,
-        calibration=inputs.calibration(machine=where),
-        quantisation=_resolver(named, _maker(options)),
+        calibration=inputs.calibration(machine=machine),
+        quantisation=_resolver(named_model, _maker(options)),
         sweep=options.sweep,
-        file_weights=named.weights,
+        file_weights=named_model.weights,
     )
     seen += _newer(options.versions)
-    return found, seen + cut + embeds + _odd_targets(workload) + named.assumptions + where.assumptions
+    return planned_search, seen + cut + embeds + _odd_targets(workload) + named_model.assumptions + machine.assumptions
 
 
 _FASTEST_TOKEN_S, _LONGEST_TTFT_S = 0.5e-3, 300.0
@@ -174,18 +176,18 @@ def _odd_targets(workload: Workload) -> tuple[Assumption, ...]:
     """A word where a target would be usual in the other unit: tokens are asked for in ms, the first one in s."""
     from wellfed.provenance import Assumption
 
-    each, first = workload.tpot_target_s, workload.ttft_target_s
-    said = []
-    if each is not None and each < _FASTEST_TOKEN_S:
-        text = sentence("planning.tpot-ms", "--tpot {given:g} is {given:g} ms for each token", given=each * 1e3)
+    tpot_s, first = workload.tpot_target_s, workload.ttft_target_s
+    remarks = []
+    if tpot_s is not None and tpot_s < _FASTEST_TOKEN_S:
+        text = sentence("planning.tpot-ms", "--tpot {given:g} is {given:g} ms for each token", given=tpot_s * 1e3)
         hint = sentence("planning.tpot-ms.hint", "it is in milliseconds: {seconds:g} s would be {ms:g}",
-                        seconds=each * 1e3, ms=each * 1e6)  # fmt: skip
-        said.append(Assumption(text, hint, reading=True))
+                        seconds=tpot_s * 1e3, ms=tpot_s * 1e6)  # fmt: skip
+        remarks.append(Assumption(text, hint, reading=True))
     if first is not None and first > _LONGEST_TTFT_S:
         text = sentence("planning.ttft-s", "--ttft {given:g} is {given:g} seconds for the first token", given=first)
         hint = sentence("planning.ttft-s.hint", "{given:g} ms would be {seconds:g}", given=first, seconds=first / 1e3)
-        said.append(Assumption(text, hint, reading=True))
-    return tuple(said)
+        remarks.append(Assumption(text, hint, reading=True))
+    return tuple(remarks)
 
 
 _VECTORS = frozenset({"embedding", "reranker"})
@@ -198,8 +200,8 @@ def _of_vectors(workload: Workload, model: Model) -> tuple[Workload, tuple[Assum
         return workload, ()
     from wellfed.provenance import Assumption
 
-    said = sentence("planning.vectors", "it answers with a vector or a score: prompts are all that is computed")
-    return replace(workload, output_tokens=1), (Assumption(said),)
+    remark = sentence("planning.vectors", "it answers with a vector or a score: prompts are all that is computed")
+    return replace(workload, output_tokens=1), (Assumption(remark),)
 
 
 def _newer(versions: Sequence[Version]) -> tuple[Assumption, ...]:
@@ -212,10 +214,10 @@ def _newer(versions: Sequence[Version]) -> tuple[Assumption, ...]:
     return tuple(
         Assumption(
             sentence("planning.newer", "{engine} {text} is newer than {known}, which is taken for it",
-                     engine=each.engine.value, text=each.text, known=CURRENT[each.engine]),
+                     engine=newer.engine.value, text=newer.text, known=CURRENT[newer.engine]),
             sentence("planning.newer.why", "no newer version is known here"), reading=True,
         )
-        for each in versions if is_newer(each)
+        for newer in versions if is_newer(newer)
     )  # fmt: skip
 
 
@@ -223,10 +225,10 @@ def _with_pictures(workload: Workload, model: Model, images: str | None) -> tupl
     """The workload with pictures in its prompts, and what each becomes. Raises BadInput as `pictures_asked`."""
     if images is None:
         return workload, ()
-    from wellfed.planner.pictured import pictures_asked, told, with_room
+    from wellfed.planner.pictured import assumption, pictures_asked, with_room
 
     pictures = pictures_asked(images, model)
-    return with_room(workload, pictures), (told(pictures, model),)
+    return with_room(workload, pictures), (assumption(pictures, model),)
 
 
 def _pins(options: PlanOptions) -> tuple[tuple[Engine, Pins], ...]:
@@ -247,11 +249,11 @@ def _adapters(text: str | None) -> tuple[int, int] | None:
     count, at, rank = text.partition("@")
     if count.isdigit() and (not at or rank.isdigit()) and 1 <= int(count) <= 1000 and 1 <= int(rank or 1) <= 4096:
         return int(count), int(rank) if rank else USUAL_RANK
-    said = message("lora.unread", "{text} is no number of adapters", text=text)
-    raise BadInput(said, message("lora.unread.hint", "N or N@RANK, for example 4@64"))
+    problem = message("lora.unread", "{text} is no number of adapters", text=text)
+    raise BadInput(problem, message("lora.unread.hint", "N or N@RANK, for example 4@64"))
 
 
-def _draft(guess: Speculation | None, named: inputs.NamedModel) -> Draft | None:
+def _draft(guess: Speculation | None, named_model: inputs.NamedModel) -> Draft | None:
     """The draft model by its name, in the published type of its files, or Q4_K_M beside GGUF. Raises UnknownName."""
     if guess is None or not guess.draft:
         return None
@@ -261,9 +263,11 @@ def _draft(guess: Speculation | None, named: inputs.NamedModel) -> Draft | None:
 
     draft = inputs.model(guess.draft)
     kind = draft.quantisation or quantisation(DRAFT_TYPE)
-    found = Draft(draft.model, draft.weights or weights(draft.model, kind))
-    completed(guess, named.model, found.weights, found)  # another vocabulary is told before anything is searched
-    return found
+    draft_model = Draft(draft.model, draft.weights or weights(draft.model, kind))
+    completed(
+        guess, named_model.model, draft_model.weights, draft_model
+    )  # another vocabulary is told before anything is searched
+    return draft_model
 
 
 def _with_pinned_context(workload: Workload, pinned: tuple[tuple[Engine, Pins], ...]) -> Workload:
@@ -292,15 +296,15 @@ def _maker(options: PlanOptions) -> str:
     return "ds4" if options.engines == (Engine.DS4,) else ""
 
 
-def _resolver(named: inputs.NamedModel, maker: str = "") -> Callable[[str], Quantisation]:
+def _resolver(named_model: inputs.NamedModel, maker: str = "") -> Callable[[str], Quantisation]:
     """Names to quantisations; the one that came with the model keeps what is known of its file."""
     from wellfed.models.quantisation_names import quantisation
 
     @cache
     def find(name: str) -> Quantisation:
-        own = named.quantisation
-        if own is not None and own.id == name:
-            return own if own.maker or not maker else own.made_by(maker)
+        published = named_model.quantisation
+        if published is not None and published.id == name:
+            return published if published.maker or not maker else published.made_by(maker)
         return quantisation(name).made_by(maker)
 
     return find

@@ -20,11 +20,11 @@ def accuracy(table: Path, calibration_file: Path | None = None) -> Report:
     from wellfed.accuracy.tables import interpreters, rows_of
     from wellfed.catalog.calibration import with_old_builds
 
-    known = with_old_builds(inputs.calibration(calibration_file))
-    return report(str(table), rows_of(table), interpreters(), known)
+    calibration = with_old_builds(inputs.calibration(calibration_file))
+    return report(str(table), rows_of(table), interpreters(), calibration)
 
 
-def refit(folder: Path, told: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, str]]:
+def refit(folder: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[tuple[str, str]]:
     """Refit the bundled calibration from the tables in `folder` and write it; yields what was fitted and how well.
 
     The fits stand beside the package in a checkout (`workshop/fits`), not in what is installed from a wheel. Raises
@@ -37,4 +37,4 @@ def refit(folder: Path, told: Callable[[str], None] = lambda _: None) -> Iterato
             message("refit.not-here", "the calibration is fitted in a checkout of wellfed: {why}", why=str(error)),
             message("refit.not-here.hint", "clone the repository and install it there with `pip install -e '.[dev]'`"),
         ) from error
-    yield from refit_all(folder, told)
+    yield from refit_all(folder, say)

@@ -38,10 +38,10 @@ def running_plan(model: str, concurrency: int, engine: str | None, command: Sequ
     from wellfed.checks.registry import select
     from wellfed.planner.answer import answer
 
-    known = {each.value for each in Engine}
+    engine_names = {member.value for member in Engine}
     options = planning.PlanOptions(
         workload=replace(PRESETS["chat"], concurrency=concurrency),
-        engines=(Engine(engine),) if engine in known else (),
+        engines=(Engine(engine),) if engine in engine_names else (),
     )
     machine = at_rest(as_is(inputs.machine(), select()))
     search, assumptions = planning.search(model, options, machine)
@@ -95,7 +95,7 @@ def mended(plan: Plan, calibration: Calibration) -> tuple[Mended, ...]:
     from wellfed.checks.pricing import mended as repaired
     from wellfed.checks.registry import select
 
-    everything, found = select(), []
+    everything, mended_rules = select(), []
     now = as_is(plan.machine, everything)
     for rule, ids in mending().items():
         machine = as_is(repaired(plan.machine, [check for check in everything if check.id in ids]), everything)
@@ -108,8 +108,8 @@ def mended(plan: Plan, calibration: Calibration) -> tuple[Mended, ...]:
         cost = difference(plan.estimate, better.estimate)
         if cost.decode_tok_s > 0 or cost.prefill_tok_s > 0:
             rates = better.estimate.decode_tok_s.value, better.estimate.prefill_tok_s.value
-            found.append(Mended(rule, *rates))
-    return tuple(found)
+            mended_rules.append(Mended(rule, *rates))
+    return tuple(mended_rules)
 
 
 def mending() -> Mapping[str, frozenset[str]]:

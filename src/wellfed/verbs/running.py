@@ -119,7 +119,7 @@ def _ensure_repository(name: str | None) -> None:
         )
 
 
-def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Prepared:
+def prepare(model: str, options: RunOptions, say: Told = lambda _: None) -> Prepared:
     """Plan, choose the engine's program, get the files, write the launch. Raises before anything is started."""
     ensure_not_ours(options.extra)
     _ensure_repository(options.repo)
@@ -127,29 +127,29 @@ def prepare(model: str, options: RunOptions, told: Told = lambda _: None) -> Pre
         release_left_behind()  # what is free now is looked at below
     ensure_key(Endpoint(options.host, options.port, options.api_key), options.insecure)
     endpoint = keyed(options)
-    named = demo_or(model, told, options.fetch)
-    for assumption in inputs.model(named).assumptions:
+    model_name = demo_or(model, say, options.fetch)
+    for assumption in inputs.model(model_name).assumptions:
         if assumption.reading:
-            told(f"{assumption.text} ({assumption.reason})")
-    answer = planning.plan(named, _plan_options(named, options))
+            say(f"{assumption.text} ({assumption.reason})")
+    answer = planning.plan(model_name, _plan_options(model_name, options))
     for assumption in answer.assumptions:
         if assumption.reading:
-            told(f"{assumption.text} ({assumption.reason})")
+            say(f"{assumption.text} ({assumption.reason})")
     if not options.fetch:
-        return _written(named, answer, options, endpoint)
-    planned, found = _first_runnable(answer, options)
-    plan, warnings = as_started(planned, found, options.threads, options.elsewhere)
+        return _written(model_name, answer, options, endpoint)
+    planned, program = _first_runnable(answer, options)
+    plan, warnings = as_started(planned, program, options.threads, options.elsewhere)
     ensure_fits(plan)
-    file = model_file(named, plan, options.repo, options.hub, told)
-    spec = launch_spec(with_projector(plan, file), found, file, endpoint)
+    file = model_file(model_name, plan, options.repo, options.hub, say)
+    spec = launch_spec(with_projector(plan, file), program, file, endpoint)
     if options.hub == "modelscope" and plan.layout.engine not in READS_GGUF:
         spec = replace(spec, environment={**spec.environment, **_MODELSCOPE.get(plan.layout.engine, {})})
     spec = in_huge_pages(plan, spec) if options.huge_pages else spec
-    given = (*spec.argv[len(found.words) :], *closed_to_other_pages(plan, endpoint, options), *options.extra)
-    words = known_words(found, given, plan.layout.engine)
-    spec = replace(spec, argv=(*found.words, *words))
+    flags = (*spec.argv[len(program.words) :], *closed_to_other_pages(plan, endpoint, options), *options.extra)
+    words = known_words(program, flags, plan.layout.engine)
+    spec = replace(spec, argv=(*program.words, *words))
     spec = replace(spec, insecure=options.insecure)
-    return Prepared(plan, spec, found, (*warnings, *costly_findings(plan)))
+    return Prepared(plan, spec, program, (*warnings, *costly_findings(plan)))
 
 
 def closed_to_other_pages(plan: Plan, endpoint: Endpoint, options: RunOptions) -> tuple[str, ...]:
@@ -164,11 +164,11 @@ def keyed(options: RunOptions) -> Endpoint:
 
     None is made for what is only written down, with `no_key`, and where an open address was asked for.
     """
-    own = Endpoint(options.host, options.port, options.api_key)
-    open_to_all = options.insecure and not own.is_loopback
+    endpoint = Endpoint(options.host, options.port, options.api_key)
+    open_to_all = options.insecure and not endpoint.is_loopback
     if options.api_key or options.no_key or options.elsewhere or not options.fetch or open_to_all:
-        return own
-    return replace(own, api_key=secrets.token_urlsafe(32), key_is_made=True)
+        return endpoint
+    return replace(endpoint, api_key=secrets.token_urlsafe(32), key_is_made=True)
 
 
 def ensure_key(endpoint: Endpoint, insecure: bool) -> None:
@@ -238,20 +238,20 @@ def _quantisations(model: str, quant: str | None) -> tuple[str, ...]:
         return ()
     from wellfed.models.quantisation_names import quantisation
 
-    held = inputs.model(model).weights
-    asked = quantisation(quant).id
-    if held is not None and quantisation(held.quantisation).id != asked:
+    file_weights = inputs.model(model).weights
+    requested = quantisation(quant).id
+    if file_weights is not None and quantisation(file_weights.quantisation).id != requested:
         raise BadInput(
             sentence(
                 "running.holds",
                 "{model} holds {quantisation}, not {quant}",
                 model=model,
-                quantisation=held.quantisation.upper(),
+                quantisation=file_weights.quantisation.upper(),
                 quant=quant.upper(),
             ),
             sentence("running.leave-quant-out", "leave --quant out"),
         )
-    return (asked,)
+    return (requested,)
 
 
 def _written(model: str, answer: Answer, options: RunOptions, endpoint: Endpoint) -> Prepared:
@@ -259,7 +259,7 @@ def _written(model: str, answer: Answer, options: RunOptions, endpoint: Endpoint
     fits, that of the nearest miss, with a warning.
     """
     try:
-        planned, found = _nominal(answer, options) if options.on else _first_runnable(answer, options)
+        planned, program = _nominal(answer, options) if options.on else _first_runnable(answer, options)
     except DoesNotFit as error:
         nearest = near_miss_plan(answer)
         if nearest is None:
@@ -270,16 +270,16 @@ def _written(model: str, answer: Answer, options: RunOptions, endpoint: Endpoint
     except BadInput:
         if not answer.ranking.plans or options.program:
             raise
-        planned, found = _nominal(answer, options)
+        planned, program = _nominal(answer, options)
     elsewhere = options.elsewhere or options.on is not None
-    plan, warnings = as_started(planned, found, options.threads, elsewhere)
+    plan, warnings = as_started(planned, program, options.threads, elsewhere)
     reference = model_reference(model, plan, options.repo)
-    spec = launch_spec(plan, found, reference.argument, endpoint)
+    spec = launch_spec(plan, program, reference.argument, endpoint)
     if options.hub == "modelscope" and plan.layout.engine not in READS_GGUF:
         spec = replace(spec, environment={**spec.environment, **_MODELSCOPE.get(plan.layout.engine, {})})
     spec = in_huge_pages(plan, spec) if options.huge_pages else spec
     spec = replace(spec, argv=(*spec.argv, *options.extra), insecure=options.insecure)
-    return Prepared(plan, spec, found, warnings, downloads=reference.downloads)
+    return Prepared(plan, spec, program, warnings, downloads=reference.downloads)
 
 
 def _nominal(answer: Answer, options: RunOptions) -> tuple[Plan, Program]:
@@ -295,7 +295,7 @@ def _first_runnable(answer: Answer, options: RunOptions) -> tuple[Plan, Program]
     ranking = answer.ranking
     if not ranking.plans:
         if ranking.near_miss is None and ranking.refused:
-            raise BadInput("; ".join(f"{refusal.what}: {refusal.reason}" for refusal in ranking.refused[:2]))
+            raise BadInput("; ".join(f"{refusal.subject}: {refusal.reason}" for refusal in ranking.refused[:2]))
         raise _nothing_fits(answer)
     first_error: BadInput | None = None
     tried: set[tuple[Engine, bool]] = set()
@@ -345,7 +345,7 @@ def run(
     restart: bool = False,
     progress: Callable[[float], None] = lambda _: None,
     started: Callable[[Service], None] = lambda _: None,
-    told: Told = lambda _: None,
+    say: Told = lambda _: None,
 ) -> EngineFailed | None:
     """Serve until it ends or is interrupted; with `detach`, return once it answers."""
     from wellfed.launch.pages import reserved
@@ -359,6 +359,6 @@ def run(
             return None
         try:
             started(service)
-            return supervise(service, prepared.spec, restart, timeout_s, told)
+            return supervise(service, prepared.spec, restart, timeout_s, say)
         finally:
             end(service.running)

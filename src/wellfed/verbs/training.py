@@ -51,10 +51,10 @@ def _ensure_possible(options: TrainOptions, limit: int, gpus: int) -> None:
         text = "sequences of {wanted} tokens are asked for, the model attends to {limit}"
         raise BadInput(message("train.sequence", text, wanted=task.sequence_tokens, limit=limit))
     if wish.gpus is not None and wish.gpus > gpus:
-        said = message(
+        problem = message(
             "train.gpus", "{wanted} GPUs are asked for, the machine has {there}", wanted=wish.gpus, there=gpus
         )
-        raise BadInput(said)
+        raise BadInput(problem)
     if (wish.micro_batch or 1) * (wish.gpus or 1) > task.batch:
-        said = message("train.batch", "a batch of {batch} cannot be divided so", batch=task.batch)
-        raise BadInput(said, message("train.batch.hint", "--batch counts the sequences of a step over all GPUs"))
+        problem = message("train.batch", "a batch of {batch} cannot be divided so", batch=task.batch)
+        raise BadInput(problem, message("train.batch.hint", "--batch counts the sequences of a step over all GPUs"))

@@ -58,9 +58,9 @@ def ensure_somebody_listens(chosen: Target) -> None:
         fetch(Address(chosen.url), "/health", most_bytes=2**20, within_s=_LISTENS_S)
     except AskingError as error:
         if error.trouble in (Trouble.CLOSED, Trouble.UNREACHABLE):
-            what = message("watch.nobody", "nothing answers at {url}: {why}", url=chosen.url, why=str(error))
+            problem = message("watch.nobody", "nothing answers at {url}: {why}", url=chosen.url, why=str(error))
             hint = message("watch.nobody.hint", "is the address right, and has the engine been started? `wellfed ps`")
-            raise BadInput(what, hint) from error
+            raise BadInput(problem, hint) from error
 
 
 def command_of(chosen: Target) -> tuple[str, ...]:
@@ -73,8 +73,8 @@ def command_of(chosen: Target) -> tuple[str, ...]:
 
 def model_of(command: Sequence[str]) -> str | None:
     """The model file that a command line names, where it is there."""
-    named = (command[index + 1] for index, word in enumerate(command[:-1]) if word in _MODELS)
-    return next((name for name in named if Path(name).exists()), None)
+    models = (command[index + 1] for index, word in enumerate(command[:-1]) if word in _MODELS)
+    return next((name for name in models if Path(name).exists()), None)
 
 
 def promise_or_why(chosen: Target, options: WatchOptions) -> Promise | str:
@@ -105,14 +105,14 @@ def live(
     chosen: Target,
     options: WatchOptions,
     promised: Promise | None,
-    told: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[Sample, Diagnosis]]:
-    """Sample and diagnose until `options.seconds` are over, or for ever. `told` hears once of what cannot be read."""
+    """Sample and diagnose until `options.seconds` are over, or for ever. `say` hears once of what cannot be read."""
     sliding = Sliding(options.window, promised)
     key = options.key or chosen.key
     with Sampler(chosen, options.interval_s, key, probe_s=options.probe_s, model=options.model) as sampler:
         for line in sampler.unread:
-            told(line)
+            say(line)
         for sample in sampler.every(options.interval_s, options.seconds):
             sliding.add(sample)
             yield sample, sliding.diagnose()
@@ -193,9 +193,9 @@ def _at_work(rule: str) -> AtWork:
 
 def _lifted(cause: Cause, promise: Promise) -> tuple[float, str]:
     """The rate with the fault lifted: plans are made without faults, but for those of the machine itself."""
-    for each in promise.mended:
-        if each.rule == cause.rule.id:
-            return each.decode_tok_s, sentence(
+    for mended_rule in promise.mended:
+        if mended_rule.rule == cause.rule.id:
+            return mended_rule.decode_tok_s, sentence(
                 "watching.mended-machine-plan", "on the mended machine the plan promises"
             )
     return promise.decode_tok_s, sentence(
@@ -203,14 +203,14 @@ def _lifted(cause: Cause, promise: Promise) -> tuple[float, str]:
     ) if promise.limited_by else sentence("watching.expected", "expected are")
 
 
-def told(diagnosis: Diagnosis) -> tuple[Finding, ...]:
+def priced_findings(diagnosis: Diagnosis) -> tuple[Finding, ...]:
     """The diagnosis as priced findings."""
     return findings(diagnosis, price)
 
 
 def exit_code(diagnosis: Diagnosis) -> int:
     """1 when a fault is named, else 0: unknown is not a fault."""
-    return 1 if any(each.verdict in (Verdict.WARN, Verdict.FAIL) for each in told(diagnosis)) else 0
+    return 1 if any(finding.verdict in (Verdict.WARN, Verdict.FAIL) for finding in priced_findings(diagnosis)) else 0
 
 
 def document(chosen: Target, sample: Sample, diagnosis: Diagnosis) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def document(chosen: Target, sample: Sample, diagnosis: Diagnosis) -> dict[str, 
         "time": sample.wall,
         "diagnosis": diagnosis.id,
         "ill": diagnosis.ill,
-        "findings": [finding_json(each) for each in told(diagnosis)],
+        "findings": [finding_json(finding) for finding in priced_findings(diagnosis)],
         "next": list(diagnosis.next),
         "window": {"seconds": view.seconds, "samples": view.samples, "coverage": view.coverage},
         "engine": to_json(view.engine),

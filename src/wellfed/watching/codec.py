@@ -47,48 +47,48 @@ def _fields(kind: type[Any]) -> tuple[dict[str, Decoder], tuple[str, ...]]:
     return decoders, tuple(field.name for field in fields(kind) if field.default is MISSING)
 
 
-def _decoder(where: str, hint: Any) -> Decoder:
+def _decoder(field_path: str, hint: Any) -> Decoder:
     """Reads a value of that type; `where` names it in errors."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         inner_type = next(member for member in get_args(hint) if member is not type(None))
-        inner, plain = _decoder(where, inner_type), inner_type if inner_type in (int, str, bool) else None
+        inner, plain = _decoder(field_path, inner_type), inner_type if inner_type in (int, str, bool) else None
 
         def perhaps(value: Any) -> Any:
             return value if value is None or type(value) is plain else inner(value)
 
         return perhaps
     if origin is tuple:
-        item = _decoder(where, get_args(hint)[0])
+        item = _decoder(field_path, get_args(hint)[0])
 
         def listed(value: Any) -> Any:
             if not isinstance(value, list):
-                raise ValueError(f"{where}: a list is wanted")
+                raise ValueError(f"{field_path}: a list is wanted")
             return tuple([item(member) for member in value])
 
         return listed
     if is_dataclass(hint) and isinstance(hint, type):
         return partial(from_json, hint)
-    return _number(where) if hint is float else _exactly(where, hint)
+    return _number(field_path) if hint is float else _exactly(field_path, hint)
 
 
-def _number(where: str) -> Decoder:
+def _number(field_path: str) -> Decoder:
     def number(value: Any) -> float:
         if type(value) is float and -math.inf < value < math.inf:
             return value
         if isinstance(value, int | float) and not isinstance(value, bool):
             if not math.isfinite(value):
-                raise ValueError(f"{where}: {value} is no number")
+                raise ValueError(f"{field_path}: {value} is no number")
             return float(value)
-        raise ValueError(f"{where}: float is wanted, not {value!r}"[:200])
+        raise ValueError(f"{field_path}: float is wanted, not {value!r}"[:200])
 
     return number
 
 
-def _exactly(where: str, hint: type[Any]) -> Decoder:
+def _exactly(field_path: str, hint: type[Any]) -> Decoder:
     def same(value: Any) -> Any:
         if type(value) is hint:
             return value
-        raise ValueError(f"{where}: {hint.__name__} is wanted, not {value!r}"[:200])
+        raise ValueError(f"{field_path}: {hint.__name__} is wanted, not {value!r}"[:200])
 
     return same

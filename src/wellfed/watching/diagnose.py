@@ -108,11 +108,11 @@ def _ranked(causes: list[Cause]) -> list[Cause]:
 
 
 def _explained(cause: Cause, others: Sequence[Cause]) -> str | None:
-    for other in others:
-        if other.rule.id != cause.rule.id and _explains(other.rule, cause.rule):
+    for earlier in others:
+        if earlier.rule.id != cause.rule.id and _explains(earlier.rule, cause.rule):
             if cause.rule.explains and "*" in cause.rule.explains:
                 continue  # two that explain everything do not explain each other
-            return other.rule.id
+            return earlier.rule.id
     return None
 
 

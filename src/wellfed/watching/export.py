@@ -63,13 +63,13 @@ def prometheus_text(target: str, diagnosis: Diagnosis, facts: Sequence[Fact] = (
     for what the machine and its engine are made of, so that a later page tells what has changed.
     """
     view, name = diagnosis.view, f'target="{_escape(target)}"'
-    named = {cause.rule.id: cause for cause in diagnosis.causes}
+    causes = {cause.rule.id: cause for cause in diagnosis.causes}
     lines = _head("diagnosis", "1 for a cause that is named.")
     lines += [
-        f'wellfed_watch_diagnosis{{{name},id="{rule.id}",kind="{rule.kind.value}"}} {int(rule.id in named)}'
+        f'wellfed_watch_diagnosis{{{name},id="{rule.id}",kind="{rule.kind.value}"}} {int(rule.id in causes)}'
         for rule in ALL
     ]
-    lines.append(f'wellfed_watch_diagnosis{{{name},id="unknown",kind="unknown"}} {int(not named)}')
+    lines.append(f'wellfed_watch_diagnosis{{{name},id="unknown",kind="unknown"}} {int(not causes)}')
     lines += [*_head("ill", "1 when a fault is named."), f"wellfed_watch_ill{{{name}}} {int(diagnosis.ill)}"]
     for metric, text, get in _GAUGES:
         value = get(view)
@@ -165,8 +165,8 @@ class Exporter:
         method, _, target = head.partition(b" ")
         status, body = "405 Method Not Allowed", b""
         if method in (b"GET", b"HEAD"):
-            there = target.partition(b" ")[0].partition(b"?")[0] == b"/metrics"
-            status, body = ("200 OK", self._page) if there else ("404 Not Found", b"/metrics\n")
+            is_metrics = target.partition(b" ")[0].partition(b"?")[0] == b"/metrics"
+            status, body = ("200 OK", self._page) if is_metrics else ("404 Not Found", b"/metrics\n")
         lines = [f"HTTP/1.1 {status}", "Content-Type: text/plain; version=0.0.4; charset=utf-8"]
         lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
         return "\r\n".join(lines).encode() + (b"" if method == b"HEAD" else body)

@@ -76,8 +76,8 @@ class Same:
     def __hash__(self) -> int:
         return id(self.value)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and self.value is other.value
+    def __eq__(self, another: object) -> bool:
+        return isinstance(another, Same) and self.value is another.value
 
 
 def even_span(times: Sequence[float], least_seconds: float = 0.5) -> float | None:

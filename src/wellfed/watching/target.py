@@ -49,7 +49,7 @@ def find(name: str | None = None, pid: int | None = None, url: str | None = None
     if name is not None:
         return _running(state.find(name))
     if pid is not None or url is not None:
-        return _given(pid, url)
+        return _named_target(pid, url)
     alive = [running for running in state.listed() if running.alive]
     if len(alive) == 1:
         return _running(alive[0])
@@ -70,7 +70,7 @@ def _running(running: Running) -> Target:
     return Target(running.name, running.pid, running.url, running.model, running.engine, state.key_of(running))
 
 
-def _given(pid: int | None, url: str | None) -> Target:
+def _named_target(pid: int | None, url: str | None) -> Target:
     if pid is not None and not Path(f"/proc/{pid}").is_dir():
         raise BadInput(
             sentence("target.no-process", "no process {pid}", pid=pid),
@@ -128,7 +128,7 @@ def _looked_for() -> Target:
         if candidate and engine_of(int(name)) is not None and listening(int(name)):
             pids.append(int(name))
     if len(pids) == 1:
-        return _given(pids[0], None)
+        return _named_target(pids[0], None)
     if pids:
         raise BadInput(
             sentence("target.several-engines-run", "several engines run"),

@@ -68,7 +68,7 @@ class Recorder:
         self._line(to_json(Header(SCHEMA, target, promise)))
 
     def write(self, sample: Sample) -> None:
-        """One more line."""
+        """Append one sample to the recording."""
         self._line(to_json(sample))
 
     def _line(self, value: object) -> None:

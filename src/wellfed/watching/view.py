@@ -154,7 +154,7 @@ class EngineView:
 
 @dataclass(frozen=True, slots=True)
 class ProbeView:
-    """What requests of our own saw. `asked`: how many ended in the window; times are medians of those that answered."""
+    """What our own requests saw. `asked`: how many ended in the window; times are medians of those answered."""
 
     asked: int
     failed: float | None = None  # share of them
@@ -243,7 +243,7 @@ class GpuView:
 
     @property
     def subject(self) -> str:
-        """As findings name it."""
+        """The subject under which findings name it, such as gpu0."""
         return f"gpu{self.index}"
 
 

@@ -77,7 +77,7 @@ class Sampler:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for sampler in (self._probe, self._endpoint, self._gpus, self._kernel):
             if sampler is not None:
@@ -118,7 +118,7 @@ class Sliding:
         self._baseline: Baseline | None = None
 
     def add(self, sample: Sample) -> None:
-        """One more; the oldest leaves."""
+        """Take a sample into the window; the oldest leaves it."""
         self._samples.append(sample)
 
     def view(self) -> View:
@@ -128,7 +128,7 @@ class Sliding:
         return newest
 
     def diagnose(self) -> Diagnosis:
-        """What the window says."""
+        """The diagnosis of the window's samples."""
         return diagnose(self.view())
 
     def _learn(self, window: View) -> None:

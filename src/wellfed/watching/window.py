@@ -166,14 +166,14 @@ def _thread(series: Sequence[tuple[float, Thread]], span: float) -> ThreadView |
         return None
     waiting = rate(known_points((t, state.wait_s) for t, state in series), _MOST_CORES)
     switched = per_s((t, state.involuntary) for t, state in series)
-    there = min(1.0, busy.seconds / span) if span > 0 else 1.0  # a thread of a moment is not a hot thread
+    lifetime_share = min(1.0, busy.seconds / span) if span > 0 else 1.0  # a thread of a moment is not a hot thread
     newest = series[-1][1]
     return ThreadView(
         tid=newest.tid,
         pid=newest.pid,
         name=newest.name or "?",
-        busy=min(1.0, busy.per_s) * there,
-        waiting=None if waiting is None else min(1.0, waiting.per_s) * there,
+        busy=min(1.0, busy.per_s) * lifetime_share,
+        waiting=None if waiting is None else min(1.0, waiting.per_s) * lifetime_share,
         involuntary_per_s=switched,
         cpu=newest.cpu,
     )

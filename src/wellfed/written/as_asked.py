@@ -20,8 +20,8 @@ def quoting(text: str) -> Iterator[None]:
     try:
         yield
     except BadInput as error:
-        if _HAN.search(text) and isinstance(error.said, Sentence):
-            _quote(error, error.said, text)
+        if _HAN.search(text) and isinstance(error.message, Sentence) and error.message.made_of is None:
+            _quote(error, error.message, text)
         raise
 
 
@@ -29,8 +29,8 @@ def _quote(error: BadInput, quoted: Sentence, text: str) -> None:
     params = {
         name: _as_typed(value, text) if isinstance(value, str) else value for name, value in quoted.params.items()
     }
-    error.said = error.message = sentence(quoted.id, quoted.template, **params)
-    error.args = (str(error.said),)
+    error.message = sentence(quoted.id, quoted.template, **params)
+    error.args = (str(error.message),)
     if isinstance(error, UnknownName):
         error.name = _as_typed(error.name, text)
 
@@ -48,5 +48,5 @@ def _plain(piece: str) -> str:
     try:
         return " ".join(plain_line(piece).split())
     except BadInput as error:  # it cannot be read: the error says to what it was brought
-        params = error.said.params if isinstance(error.said, Sentence) else {}
+        params = error.message.params if isinstance(error.message, Sentence) else {}
         return " ".join(str(params.get("piece", "")).split())

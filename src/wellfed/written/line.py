@@ -63,8 +63,8 @@ def read_piece(parts: PartsList, piece: str) -> PartsList:
     changed = with_setting(parts, piece)
     if changed is not None:
         return changed
-    if (some := seat_of_some(piece)) is not None:
-        return replace(parts, seats=(*parts.seats, some))
+    if (seat := seat_of_some(piece)) is not None:
+        return replace(parts, seats=(*parts.seats, seat))
     if match := _NODES.match(piece):
         parts, piece = with_nodes(parts, int(match[1])), piece[match.end() :]
     if match := _NVLINK_ASIDE.search(piece):

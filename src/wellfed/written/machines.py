@@ -58,16 +58,16 @@ def machine(text: str, nodes: int | None = None, network: str | None = None) -> 
     stated = text.strip()
     title: str | None = None
     if stated.startswith("build:"):
-        named = _named_build(stated.removeprefix("build:").strip())
-        parts, title = _parts(named.machine), named.title
+        named_build = _named_build(stated.removeprefix("build:").strip())
+        parts, title = _parts(named_build.machine), named_build.title
     elif stated.endswith(".toml") and (path := named_path(stated)) is not None:
         parts, title = _parts_of_file(path)
     else:
         with quoting(stated):
             parts = _parts(stated)
     with quoting(stated):
-        made = build(_with_network(parts, nodes, network))
-    return replace(made, name=title) if title is not None else made
+        built = build(_with_network(parts, nodes, network))
+    return replace(built, name=title) if title is not None else built
 
 
 def parse_machine(text: str) -> Machine:

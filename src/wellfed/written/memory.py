@@ -175,8 +175,8 @@ def _shares(cpu: CpuSpec, count: int, total_gib: float, kind: str, channels: int
     server = cpu.sockets_max > 1 or cpu.memory_channels >= SERVER_CHANNELS
     most = max(_sold(kind).get("sizes_gib", (0,))) * slots * _deepest(cpu, kind)
     if server and total_gib == int(total_gib) and slots <= total_gib <= most:
-        each, more = divmod(int(total_gib), slots)
-        return (each + 1,) * more + (each,) * (slots - more)
+        per_slot, more = divmod(int(total_gib), slots)
+        return (per_slot + 1,) * more + (per_slot,) * (slots - more)
     raise BadInput(
         sentence(
             "written.memory.no-set-modules",

@@ -23,17 +23,19 @@ def numa_nodes(sockets: Sequence[Socket], per_socket: int, cpu: CpuSpec) -> tupl
     near, far = int(distances["near"]), int(distances["far_of"].get(cpu.vendor, distances["far"]))
     nodes = []
     for index, home in enumerate(homes):
-        mine = [thread for thread in threads if thread.socket == home]
+        own_threads = [thread for thread in threads if thread.socket == home]
         memory = sockets[home].memory_bytes
         nodes.append(
             NumaNode(
                 os_index=index,
                 socket=home,
-                cpus=tuple(sorted(t.os_index for t in mine if _slice(t, mine, per_socket) == index % per_socket)),
+                cpus=tuple(
+                    sorted(t.os_index for t in own_threads if _slice(t, own_threads, per_socket) == index % per_socket)
+                ),
                 memory_bytes=memory // per_socket if memory is not None else None,
                 distances={
-                    neighbour: 10 if neighbour == index else near if there == home else far
-                    for neighbour, there in enumerate(homes)
+                    neighbour: 10 if neighbour == index else near if neighbour_home == home else far
+                    for neighbour, neighbour_home in enumerate(homes)
                 },
             )
         )
@@ -84,6 +86,6 @@ def hardware_threads(sockets: Sequence[Socket], nodes: Sequence[NumaNode]) -> tu
 
 def node_of(index: int, socket: int, sockets: Sequence[int], nodes: Sequence[NumaNode]) -> int | None:
     """The node next to a GPU: a socket's GPUs are divided evenly among its nodes."""
-    mine = [node.os_index for node in nodes if node.socket in (socket, None)] or [nodes[0].os_index]
+    own_nodes = [node.os_index for node in nodes if node.socket in (socket, None)] or [nodes[0].os_index]
     peers = [at for at, peer_socket in enumerate(sockets) if peer_socket == socket]
-    return mine[peers.index(index) * len(mine) // len(peers)]
+    return own_nodes[peers.index(index) * len(own_nodes) // len(peers)]

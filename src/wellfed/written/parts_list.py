@@ -48,7 +48,7 @@ class Modules:
 
     @property
     def sized(self) -> bool:
-        """Whether it says how much."""
+        """Whether the words tell how much memory there is."""
         return bool(self.count or self.total_gib)
 
 

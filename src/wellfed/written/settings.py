@@ -24,13 +24,13 @@ _NODES_PER_SOCKET = (0, 1, 2, 3, 4, 6)
 
 def network_between(machines: int, rate: str) -> float:
     """B/s of a network asked for between so many machines. Raises BadInput for a bad rate, and for one machine."""
-    found = network_bytes_per_s(rate)
+    between = network_bytes_per_s(rate)
     if machines == 1:
         raise BadInput(
             sentence("settings.network-alone", "--network joins several machines, and there is one"),
             sentence("settings.network-alone.hint", "--nodes N says how many there are"),
         )
-    return found
+    return between
 
 
 def network_bytes_per_s(text: str) -> float:
@@ -93,8 +93,8 @@ def _disk(parts: PartsList, match: re.Match[str]) -> PartsList:
     size = float(match["size"]) * (1e12 if match["unit"].lower() == "t" else 1e9)
     disks = [*parts.disks, Disk("", kind, bytes=int(size))]
     disks.sort(key=lambda disk: -_SPEEDS.get(disk.kind or "nvme", 0))
-    named = (replace(disk, name=f"disk{at}", holds_models=at == 0) for at, disk in enumerate(disks))
-    return replace(parts, disks=tuple(named))
+    numbered = (replace(disk, name=f"disk{at}", holds_models=at == 0) for at, disk in enumerate(disks))
+    return replace(parts, disks=tuple(numbered))
 
 
 _DISK_KINDS = (("nvme", "nvme"), ("m.2", "nvme"), ("m2", "nvme"), ("sata", "ssd"), ("hdd", "hdd"), ("hard", "hdd"))

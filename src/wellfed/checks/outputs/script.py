@@ -33,7 +33,7 @@ def _block(finding: Finding, fixes_written: set[str]) -> list[str]:
 
 
 def _title(finding: Finding) -> Sentence:
-    why = as_text(finding.said) if finding.said else finding.why
+    why = as_text(finding.message) if finding.message else finding.why
     if not finding.measured or not finding.wanted:
         return sentence("fix-script.fault", "{id}, {subject}: {why}", id=finding.id, subject=finding.subject, why=why)
     return sentence(
@@ -53,7 +53,7 @@ def _remedies(finding: Finding) -> tuple[Remedy, ...]:
 
 def _line(remedy: Remedy) -> str:
     """What may run as it is; what stops programs or the machine is a comment that says so."""
-    text = as_text(remedy.said) if remedy.said else remedy.text
+    text = as_text(remedy.message) if remedy.message else remedy.text
     if remedy.text.startswith("#"):
         return commented(sentence("fix-script.by-hand", "by hand: {text}", text=uncommented(text)))
     if remedy.reach is Reach.LOOK:

@@ -40,12 +40,12 @@ def finding_json(finding: Finding) -> dict[str, Any]:
         "refs": list(finding.refs),
         "code": finding.code,
         "counts": finding.counts,
-        "message": finding.said.to_dict() if finding.said else None,
+        "message": finding.message.to_dict() if finding.message else None,
         "remedies": [
             {
                 "text": remedy.text,
                 "safety": remedy.safety.value,
-                "message": remedy.said.to_dict() if remedy.said else None,
+                "message": remedy.message.to_dict() if remedy.message else None,
             }
             for remedy in finding.remedies
         ],

@@ -80,10 +80,10 @@ def effect(machine: Machine) -> Machine:
 def repair(machine: Machine) -> Machine:
     """The vendor's driver on every card."""
     devices = by_address(machine)
-    mine = {gpu.pci_address: gpu for gpu in cards(machine) if gpu.pci_address in devices}
+    cards_by_address = {gpu.pci_address: gpu for gpu in cards(machine) if gpu.pci_address in devices}
     changed = {
         address: replace(devices[address], driver=OWN[gpu.vendor])
-        for address, gpu in mine.items()
+        for address, gpu in cards_by_address.items()
         if address and gpu.vendor in OWN and devices[address].driver not in COMPUTE
     }
     return with_devices(machine, changed)

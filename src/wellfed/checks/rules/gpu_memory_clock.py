@@ -23,8 +23,8 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
     if machine.origin is Origin.PARTS:
         return [skip(message("gpu-memory-clock.planned", "a planned machine has no clocks set"))]
-    mine = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
-    return [_judge_gpu(machine, gpu) for gpu in mine] or [
+    nvidia_gpus = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
+    return [_judge_gpu(machine, gpu) for gpu in nvidia_gpus] or [
         skip(message("check.no-nvidia", "no NVIDIA GPU")) if machine.gpus else no_gpus(machine)
     ]
 

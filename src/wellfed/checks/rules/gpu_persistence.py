@@ -19,8 +19,10 @@ from wellfed.nouns.finding import Cost, Finding, Verdict
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per NVIDIA GPU."""
-    mine = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
-    return [_judge_gpu(machine, gpu) for gpu in mine] or [(skip("no NVIDIA GPU") if machine.gpus else no_gpus(machine))]
+    nvidia_gpus = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
+    return [_judge_gpu(machine, gpu) for gpu in nvidia_gpus] or [
+        (skip("no NVIDIA GPU") if machine.gpus else no_gpus(machine))
+    ]
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
@@ -51,7 +53,7 @@ def price(machine: Machine, estimate: Estimate) -> Cost:
     scrubbed = sum(gpu.persistence is False and gpu.ecc_enabled is True for gpu in cards(machine))
     if not scrubbed:
         note = message("gpu-persistence.unpriced", "what a start without ECC takes longer is not published")
-        return Cost(note=str(note), said=note)
+        return Cost(note=str(note), message=note)
     return Cost(load_s=SCRUB_S * scrubbed)
 
 

@@ -18,8 +18,10 @@ from wellfed.nouns.finding import Finding, Verdict
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
-    mine = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
-    return [_judge_gpu(machine, gpu) for gpu in mine] or [(skip("no NVIDIA GPU") if machine.gpus else no_gpus(machine))]
+    nvidia_gpus = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
+    return [_judge_gpu(machine, gpu) for gpu in nvidia_gpus] or [
+        (skip("no NVIDIA GPU") if machine.gpus else no_gpus(machine))
+    ]
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:

@@ -42,8 +42,10 @@ KEYS = ("xids", "dmesg", "kernel_log", "os.kernel_log")
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per NVIDIA GPU."""
-    mine = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
-    return [_judge_gpu(machine, gpu) for gpu in mine] or [(skip("no NVIDIA GPU") if machine.gpus else no_gpus(machine))]
+    nvidia_gpus = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
+    return [_judge_gpu(machine, gpu) for gpu in nvidia_gpus] or [
+        (skip("no NVIDIA GPU") if machine.gpus else no_gpus(machine))
+    ]
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:

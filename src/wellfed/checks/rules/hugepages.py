@@ -82,13 +82,13 @@ def _spread(machine: Machine) -> list[Remedy]:
     nodes = cpu_nodes(machine)
     sizes = {size for pages in machine.os.huge_pages.values() for size, count in pages.items() if count}
     return [
-        at(RESERVE_PAGES, count=_each(machine, size), file=_file(node, size))
+        at(RESERVE_PAGES, count=_pages_per_node(machine, size), file=_file(node, size))
         for size in sorted(sizes)
         for node in sorted(nodes)
     ]
 
 
-def _each(machine: Machine, size: int) -> int:
+def _pages_per_node(machine: Machine, size: int) -> int:
     total = sum(pages.get(size, 0) for pages in machine.os.huge_pages.values())
     return -(-total // max(1, len(cpu_nodes(machine))))
 
@@ -111,7 +111,7 @@ def repair(machine: Machine) -> Machine:
     if sum(reserved_bytes(used).values()):
         sizes = {size for pages in used.values() for size in pages}
         in_use = replace(machine, os=replace(machine.os, huge_pages=used))
-        used = {node: {size: _each(in_use, size) for size in sizes} for node in cpu_nodes(machine)}
+        used = {node: {size: _pages_per_node(in_use, size) for size in sizes} for node in cpu_nodes(machine)}
     now = machine.os.memory_free_bytes
     settings = replace(
         machine.os,

@@ -65,23 +65,23 @@ def repair(machine: Machine) -> Machine:
     if line is None:
         return machine
     removed = [word for word in line.split() if any(re.fullmatch(pattern, word) for pattern in HARMFUL)]
-    machine = _whole(machine, removed)
+    machine = _with_memory_restored(machine, removed)
     harmless = [word for word in line.split() if not any(re.fullmatch(pattern, word) for pattern in HARMFUL)]
     return replace(machine, os=replace(machine.os, command_line=" ".join(harmless)))
 
 
-def _whole(machine: Machine, removed: list[str]) -> Machine:
+def _with_memory_restored(machine: Machine, removed: list[str]) -> Machine:
     """All cores and modules that are there, where words hid some."""
     if any(word.startswith(("maxcpus=", "nr_cpus=")) for word in removed):
         sockets = tuple(replace(socket, cores=socket.cpu.cores) if socket.cpu else socket for socket in machine.sockets)
         settings = replace(machine.os, cpus_online=machine.os.cpus_present, cpus_allowed=None)
         machine = replace(machine, sockets=sockets, os=settings)
     if any(word.startswith("mem=") for word in removed):
-        there = sum(dimm.bytes or 0 for dimm in machine.dimms)
+        installed = sum(dimm.bytes or 0 for dimm in machine.dimms)
         free = machine.os.memory_free_bytes
-        more = max(0, there - (machine.memory_bytes or 0))
+        more = max(0, installed - (machine.memory_bytes or 0))
         settings = replace(machine.os, memory_free_bytes=None if free is None else free + more)
-        machine = replace(machine, memory_bytes=max(there, machine.memory_bytes or 0) or None, os=settings)
+        machine = replace(machine, memory_bytes=max(installed, machine.memory_bytes or 0) or None, os=settings)
     return machine
 
 

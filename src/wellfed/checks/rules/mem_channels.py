@@ -19,10 +19,10 @@ def channels_of(socket: Socket) -> tuple[int | None, int | None]:
     By the firmware's channel names where it gives any, else by the counts; the CPU's data sheet tells how many
     there are.
     """
-    named = {dimm.channel for dimm in socket.dimms if dimm.channel is not None}
+    channel_names = {dimm.channel for dimm in socket.dimms if dimm.channel is not None}
     filled = {dimm.channel for dimm in socket.dimms if dimm.channel is not None and dimm.bytes}
-    populated = socket.channels if socket.channels is not None else (len(filled) if named else None)
-    there_are = [socket.channels_named, socket.cpu.memory_channels if socket.cpu else None, len(named) or None]
+    populated = socket.channels if socket.channels is not None else (len(filled) if channel_names else None)
+    there_are = [socket.channels_named, socket.cpu.memory_channels if socket.cpu else None, len(channel_names) or None]
     return populated, max((count for count in there_are if count is not None), default=None)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wellfed.checks.base import SYSTEM, Check, fail, missing, passed, skip, warn
-from wellfed.hardware.machine import Machine
+from wellfed.hardware.machine import UNLIMITED, Machine
 from wellfed.message import message, sentence
 from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import Finding, Verdict
@@ -29,12 +29,12 @@ def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
                 machine, sentence("check.memlock.limit-locked-memory", "limit of locked memory"), "os.memlock_bytes"
             )
         ]
-    if limit == -1 or limit >= (machine.memory_bytes or 1 << 62):
+    if limit is UNLIMITED or limit >= (machine.memory_bytes or 1 << 62):
         return [
             passed(
                 SYSTEM,
                 sentence("check.memlock.memory-may-pinned", "memory may be pinned"),
-                "unlimited" if limit == -1 else format_bytes(limit),
+                "unlimited" if limit is UNLIMITED else format_bytes(limit),
             )
         ]
     measured = format_bytes(limit)
@@ -52,7 +52,7 @@ def repair(machine: Machine) -> Machine:
     """The machine with no limit on pinned memory."""
     if machine.os.memlock_bytes is None:
         return machine
-    return replace(machine, os=replace(machine.os, memlock_bytes=-1))
+    return replace(machine, os=replace(machine.os, memlock_bytes=UNLIMITED))
 
 
 CHECK = Check(

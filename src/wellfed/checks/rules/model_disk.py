@@ -33,18 +33,18 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per disk that models are kept on."""
     if machine.origin is Origin.PARTS and not machine.disks:
         return [skip(message("model-disk.planned", "a planned machine has no disks listed"))]
-    mine = [disk for disk in machine.disks if disk.holds_models]
-    return [_judge_disk(machine, disk, ROOM_BYTES) for disk in mine] or [
+    model_disks = [disk for disk in machine.disks if disk.holds_models]
+    return [_judge_disk(machine, disk, ROOM_BYTES) for disk in model_disks] or [
         missing(machine, sentence("check.model-disk.disk-holds-models", "the disk that holds the models"), "disks")
     ]
 
 
 def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
     """As `judge`, with room for the plan's weights."""
-    mine = [disk for disk in machine.disks if disk.holds_models]
-    if not mine:
+    model_disks = [disk for disk in machine.disks if disk.holds_models]
+    if not model_disks:
         return judge(machine)
-    return [_judge_disk(machine, disk, max(ROOM_BYTES, weights_bytes(estimate))) for disk in mine]
+    return [_judge_disk(machine, disk, max(ROOM_BYTES, weights_bytes(estimate))) for disk in model_disks]
 
 
 def weights_bytes(estimate: Estimate) -> float:
@@ -101,7 +101,7 @@ def price(machine: Machine, estimate: Estimate) -> Cost:
 
 
 def _noted(note: Message) -> Cost:
-    return Cost(note=str(note), said=note)
+    return Cost(note=str(note), message=note)
 
 
 def repair(machine: Machine) -> Machine:

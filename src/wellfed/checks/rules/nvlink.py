@@ -43,17 +43,17 @@ def _judge_gpu(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:
         if active < total:
             text = message("nvlink.up-of-chip", "all links that the product uses are up")
         return passed(name(gpu), text, f"{active} of {wanted}")
-    mine = [link for link in machine.gpu_links if gpu.index in (link.a, link.b) and link.kind != "p2p"]
-    if any(not link.active for link in mine):
+    links = [link for link in machine.gpu_links if gpu.index in (link.a, link.b) and link.kind != "p2p"]
+    if any(not link.active for link in links):
         return _down(
             gpu,
             sentence(
-                "check.nvlink.pairs-link", "{mine} pairs have no link", mine=sum(not link.active for link in mine)
+                "check.nvlink.pairs-link", "{mine} pairs have no link", mine=sum(not link.active for link in links)
             ),
             "all",
         )
-    if mine:
-        return _by_peers(machine, gpu, gpus, mine)
+    if links:
+        return _by_peers(machine, gpu, gpus, links)
     return _without(machine, gpu, gpus)
 
 
@@ -73,7 +73,7 @@ def _wanted(gpu: Gpu, gpus: tuple[Gpu, ...]) -> int:
     return -(-most // bridge) * bridge if gpu.spec and bridge else most
 
 
-def _by_peers(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...], mine: list[GpuLink]) -> Finding:
+def _by_peers(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...], links: list[GpuLink]) -> Finding:
     """On a switch every pair has a link, and all have the same number."""
     switched = any(link.kind == "nvswitch" for link in machine.gpu_links)
     lost = [name(peer) for peer in gpus if peer.index != gpu.index and not linked(machine, gpu.index, peer.index)]
@@ -86,7 +86,7 @@ def _by_peers(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...], mine: list[GpuL
     return passed(
         name(gpu),
         sentence("check.nvlink.linked-peers", "linked to its peers"),
-        sentence("check.nvlink.peers", "{count} peers", count=len(mine)),
+        sentence("check.nvlink.peers", "{count} peers", count=len(links)),
     )
 
 

@@ -25,37 +25,37 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     place, bridge = place_of(by_address(machine), gpu.pci_address, machine.pci_complete)
-    subject, where = name(gpu), bridge.address if bridge else ""
+    subject, port = name(gpu), bridge.address if bridge else ""
     if place is Place.CHIPSET:
         text = message(
             "pcie-chipset.behind",
             "behind the chipset ({place}): it shares a x4 or x8 uplink with disks, network and USB",
-            place=where,
+            place=port,
         )
         return fail(
             subject,
             text,
-            sentence("check.pcie-chipset.chipset-port", "chipset port {where}", where=where),
+            sentence("check.pcie-chipset.chipset-port", "chipset port {where}", where=port),
             WANTED,
-            places=[where],
+            places=[port],
         )
     if place is Place.EMULATED:
         emulated = message(
             "pcie-chipset.emulated",
             "{place} looks like a chipset port, but is an emulated one; the host decides what is behind it",
-            place=where,
+            place=port,
         )
         return warn(
             subject,
             emulated,
-            sentence("check.pcie-chipset.emulated-chipset", "emulated chipset port {where}", where=where),
+            sentence("check.pcie-chipset.emulated-chipset", "emulated chipset port {where}", where=port),
             WANTED,
         )
     if place is Place.CPU:
         return passed(
             subject,
             sentence("check.pcie-chipset.hangs-cpu", "hangs on a CPU"),
-            sentence("check.pcie-chipset.root-port", "root port {where}", where=where),
+            sentence("check.pcie-chipset.root-port", "root port {where}", where=port),
             WANTED,
         )
     if place is Place.LEGACY:
@@ -63,13 +63,13 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             sentence(
                 "check.pcie-chipset.belongs-northbridge",
                 "{where} belongs to a northbridge of before CPUs had PCIe; not a chipset slot",
-                where=where,
+                where=port,
             ),
             subject,
         )
     if place is Place.UNKNOWN:
         return unknown(
-            sentence("check.pcie-chipset.bridge-known-kind", "the bridge {where} is of no known kind", where=where),
+            sentence("check.pcie-chipset.bridge-known-kind", "the bridge {where} is of no known kind", where=port),
             subject,
         )
     return _without_bridge(machine, gpu)

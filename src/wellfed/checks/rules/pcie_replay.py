@@ -47,19 +47,21 @@ def _logged(subject: str, path: tuple[PciDevice, ...]) -> Finding:
     """What a kernel log says of these links: it repeats nothing that is not news, so once is enough."""
     noisy = [device for device in path if device.errors_logged]
     places = [device.address for device in noisy]
-    where = Listing(tuple(places))
+    shown_places = Listing(tuple(places))
     worst = max((device.errors_logged or "" for device in noisy), key=("correctable", "nonfatal", "fatal").index)
     measured = sentence("check.pcie-replay.errors-log", "{worst} errors in the log", worst=_KINDS.get(worst, worst))
     if worst == "fatal":
         text = message(
-            "pcie-replay.log-fatal", "the kernel log has fatal errors at {places}: a link that loses data", places=where
+            "pcie-replay.log-fatal",
+            "the kernel log has fatal errors at {places}: a link that loses data",
+            places=shown_places,
         )
         return fail(subject, text, measured, "none", places=places)
     text = message(
         "pcie-replay.log",
         "the kernel log has {kind} errors at {places}: the link repeats packets",
         kind=_KINDS.get(worst, worst),
-        places=where,
+        places=shown_places,
     )
     return warn(subject, text, measured, "none", places=places)
 

@@ -45,10 +45,10 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             name(gpu),
             f"Gen{edge.current.generation}",
         )
-    return _whole(gpu, path)
+    return _link_finding(gpu, path)
 
 
-def _whole(gpu: Gpu, path: tuple[Hop, ...]) -> Finding:
+def _link_finding(gpu: Gpu, path: tuple[Hop, ...]) -> Finding:
     edge, slowest = path[0], narrowest(path)
     current, able = edge.current, edge.card
     offered = min((hop.wanted_generation for hop in path if hop.wanted_generation), default=None)

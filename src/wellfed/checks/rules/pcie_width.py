@@ -113,16 +113,16 @@ def effect(machine: Machine) -> Machine:
 def _shape(machine: Machine, gpu: Gpu) -> Finding:
     """Without widths, neighbouring functions of one root device still tell that cards share its lanes."""
     devices = by_address(machine)
-    mine = root_port(devices, gpu.pci_address)
+    own_port = root_port(devices, gpu.pci_address)
     desktop = any(device.chipset for device in machine.pci)
     for neighbour in machine.gpus:
         port = root_port(devices, neighbour.pci_address)
-        near = port and mine and port.address[:-2] == mine.address[:-2] and port.address != mine.address
-        if near and desktop and not mine.chipset if mine else False:
+        near = port and own_port and port.address[:-2] == own_port.address[:-2] and port.address != own_port.address
+        if near and desktop and not own_port.chipset if own_port else False:
             text = message(
                 "pcie-width.shape",
                 "shares the lanes of root device {device} with {other}",
-                device=mine.address[:-2] if mine else None,
+                device=own_port.address[:-2] if own_port else None,
                 other=name(neighbour),
             )
             return warn(

@@ -42,7 +42,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
         memory_bytes=format_bytes(gpu.memory_bytes),
     )
     if used > tolerated_bytes(gpu):
-        who = (
+        holders = (
             sentence(
                 "check.vram-free.processes", " ({foreign_processes} processes)", foreign_processes=gpu.foreign_processes
             )
@@ -50,7 +50,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             else ""
         )
         why = sentence(
-            "check.vram-free.held-others", "{used} are held by others{who}", used=format_bytes(used), who=who
+            "check.vram-free.held-others", "{used} are held by others{who}", used=format_bytes(used), who=holders
         )
         return warn(
             name(gpu),

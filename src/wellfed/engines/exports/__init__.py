@@ -37,9 +37,9 @@ def ensure_writable(spec: LaunchSpec) -> None:
     """
     for word in (*spec.argv, *spec.files, *spec.environment, *spec.environment.values(), spec.endpoint.host):
         if printable(word) != word:
-            what = "{word} has characters that no export can carry"
+            template = "{word} has characters that no export can carry"
             hint = message("export.unwritable.hint", "rename the file: letters, digits and signs of any script")
-            raise BadInput(message("export.unwritable", what, word=printable(word, 200)), hint)
+            raise BadInput(message("export.unwritable", template, word=printable(word, 200)), hint)
 
 
 EXPORTS: Mapping[str, Form] = {

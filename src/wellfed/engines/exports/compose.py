@@ -79,24 +79,24 @@ def _healthcheck(spec: LaunchSpec) -> dict[str, Any]:
 
 
 def _hardware(spec: LaunchSpec) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if spec.binding.cpus:
-        found["cpuset"] = ranges(spec.binding.cpus)
+        fields["cpuset"] = ranges(spec.binding.cpus)
     if spec.memory_bytes is not None:
-        found["mem_limit"] = str(round(spec.memory_bytes * 1.1))
+        fields["mem_limit"] = str(round(spec.memory_bytes * 1.1))
     if spec.binding.nodes:
-        found["cap_add"] = ["SYS_NICE"]
+        fields["cap_add"] = ["SYS_NICE"]
     if spec.gpus and spec.gpu_vendor in _DEVICES:
-        found["devices"] = [f"{path}:{path}" for path in _device_files(spec)]
+        fields["devices"] = [f"{path}:{path}" for path in _device_files(spec)]
     elif spec.gpus and spec.gpu_vendor == "nvidia":
         device = {"driver": "nvidia", "device_ids": [str(gpu) for gpu in spec.gpus], "capabilities": ["gpu"]}
-        found["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
-    return found
+        fields["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
+    return fields
 
 
 def _device_files(spec: LaunchSpec) -> list[str]:
-    named = (path.format(gpu=gpu) for path in _DEVICES[spec.gpu_vendor] for gpu in spec.gpus)
-    return list(dict.fromkeys(named))
+    paths = (path.format(gpu=gpu) for path in _DEVICES[spec.gpu_vendor] for gpu in spec.gpus)
+    return list(dict.fromkeys(paths))
 
 
 def _notes(spec: LaunchSpec) -> tuple[str, ...]:

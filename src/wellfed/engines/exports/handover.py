@@ -27,10 +27,10 @@ def _flag(spec: LaunchSpec, name: str) -> str | None:
 def _ensure_gguf(spec: LaunchSpec, form: str) -> None:
     if spec.engine not in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP):
         engine = spec.engine.value
-        said = message(
+        problem = message(
             "export.gguf-only", "{form} runs GGUF files, this plan is for {engine}", form=form, engine=engine
         )
-        raise Unsupported(said, message("export.gguf-only.hint", "plan with --engine llama.cpp"))
+        raise Unsupported(problem, message("export.gguf-only.hint", "plan with --engine llama.cpp"))
 
 
 def _key_notes(spec: LaunchSpec, server: str) -> list[str]:

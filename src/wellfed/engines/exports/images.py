@@ -69,10 +69,10 @@ def locks_memory(spec: LaunchSpec) -> bool:
 
 def parts(file: str) -> tuple[str, ...]:
     """All files of a GGUF that is split (-00001-of-00003.gguf), in order; else the file itself."""
-    found = _PART.search(file)
-    if found is None:
+    part = _PART.search(file)
+    if part is None:
         return (file,)
-    stem, count = file[: found.start()], int(found[2])
+    stem, count = file[: part.start()], int(part[2])
     return tuple(f"{stem}-{n:05}-of-{count:05}.gguf" for n in range(1, count + 1))
 
 
@@ -93,10 +93,10 @@ def in_container(spec: LaunchSpec) -> tuple[list[str], dict[str, str]]:
 
 def _listening_on_all(words: list[str]) -> list[str]:
     """Inside a container the server must listen on the container's address; the host side stays as asked."""
-    found = list(words)
-    if "--host" in found:
-        found[found.index("--host") + 1] = "0.0.0.0"
-    return found
+    exposed = list(words)
+    if "--host" in exposed:
+        exposed[exposed.index("--host") + 1] = "0.0.0.0"
+    return exposed
 
 
 def environment_of(spec: LaunchSpec) -> dict[str, str]:

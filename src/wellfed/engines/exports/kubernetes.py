@@ -74,7 +74,7 @@ def kubernetes(spec: LaunchSpec, name: str) -> str:
             "ports": [{"port": spec.endpoint.port, "targetPort": spec.endpoint.port}],
         },
     }
-    documents = "\n---\n".join(json.dumps(each, indent=2, ensure_ascii=False) for each in (workload, service))
+    documents = "\n---\n".join(json.dumps(document, indent=2, ensure_ascii=False) for document in (workload, service))
     return lines_of([*map(commented, notes(spec, name)), documents])
 
 
@@ -89,8 +89,8 @@ def notes(spec: LaunchSpec, name: str) -> tuple[str, ...]:
 def _key_notes(spec: LaunchSpec, label: dict[str, str]) -> tuple[str, ...]:
     if not spec.secrets:
         return ()
-    held = f"{FILE}={FILE} (the line {LINE})" if spec.key_in_file else f"{''.join(sorted(spec.secrets))}=FILE"
-    command = f"kubectl create secret generic {label['app']}-key --from-file={held}"
+    secret_source = f"{FILE}={FILE} (the line {LINE})" if spec.key_in_file else f"{''.join(sorted(spec.secrets))}=FILE"
+    command = f"kubectl create secret generic {label['app']}-key --from-file={secret_source}"
     return (sentence("export.kubernetes.key", "The API key: {command}", command=command),)
 
 
@@ -203,12 +203,12 @@ def _environment(spec: LaunchSpec, label: dict[str, str]) -> list[dict[str, Any]
 
 
 def _resources(spec: LaunchSpec) -> dict[str, str]:
-    found = {"cpu": str(max(1, spec.cores or len(spec.binding.cpus) or 2 * (len(spec.gpus) + 2)))}
+    requests = {"cpu": str(max(1, spec.cores or len(spec.binding.cpus) or 2 * (len(spec.gpus) + 2)))}
     if spec.memory_bytes is not None:
-        found["memory"] = f"{round(spec.memory_bytes * 1.1 / MIB)}Mi"
+        requests["memory"] = f"{round(spec.memory_bytes * 1.1 / MIB)}Mi"
     if spec.gpus:
         vendor = spec.gpu_vendor
-        found[_GPU.get(vendor, f"{vendor}.com/gpu")] = str(len(spec.gpus))
+        requests[_GPU.get(vendor, f"{vendor}.com/gpu")] = str(len(spec.gpus))
     if spec.huge_pages:
-        found["hugepages-2Mi"] = f"{2 * sum(spec.huge_pages.values())}Mi"
-    return found
+        requests["hugepages-2Mi"] = f"{2 * sum(spec.huge_pages.values())}Mi"
+    return requests

@@ -46,8 +46,8 @@ def preparation(spec: LaunchSpec, environment: dict[str, str] | None = None) -> 
         path = f"/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/nr_hugepages"
         lines.append(joined("", (f"echo {pages} > {path}", commented(_ROOT, "  # "))))
     for secret in spec.secret_names:
-        what = f"a file, name.yaml, with the line {LINE}" if secret == KEY_FILE else "the API key"
-        lines.append(f': "${{{secret}:?set {secret} to {what}}}"')
+        content = f"a file, name.yaml, with the line {LINE}" if secret == KEY_FILE else "the API key"
+        lines.append(f': "${{{secret}:?set {secret} to {content}}}"')
         lines.append(f"export {secret}")
     for variable, value in sorted((spec.environment if environment is None else environment).items()):
         lines.append(f"export {variable}={shlex.quote(value)}")

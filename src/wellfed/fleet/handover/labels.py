@@ -43,8 +43,8 @@ def _all(machine: Machine) -> Iterator[tuple[str, str | None]]:
         )
         yield "gpu-link", _narrowest(gpus)
         yield "gpu-fabric", _fabric(machine)
-        yield "numa-aligned", _told(aligned(machine))
-        yield "nic-per-gpu-node", _told(_has_near_nics(machine))
+        yield "numa-aligned", _yes_or_no(aligned(machine))
+        yield "nic-per-gpu-node", _yes_or_no(_has_near_nics(machine))
     yield "numa-nodes", str(len(machine.numa_nodes)) if machine.numa_nodes else None
     yield "memory-channels", _channels(machine)
     yield "memory-mt-s", _same(f"{socket.mt_s:.0f}" if socket.mt_s else None for socket in machine.sockets)
@@ -107,5 +107,5 @@ def _channels(machine: Machine) -> str | None:
     return f"{least[0]}of{least[1]}"
 
 
-def _told(value: bool | None) -> str | None:
+def _yes_or_no(value: bool | None) -> str | None:
     return None if value is None else str(value).lower()

@@ -26,7 +26,7 @@ class ReplicaSet:
 
     @property
     def replicas(self) -> int:
-        """How many run."""
+        """How many replicas the set has."""
         return self.share.replicas
 
     @property

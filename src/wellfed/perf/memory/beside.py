@@ -16,10 +16,10 @@ from wellfed.perf.memory.towers import ON_GPU, PLACE, local_tower
 
 def extras(request: Request, span: Span, index: int) -> tuple[MemoryTerm, ...]:
     """On the GPU that holds `span`: the draft's weights, with the head; towers for pictures and sound, on the first."""
-    device, found = f"gpu{index}", []
+    device, terms = f"gpu{index}", []
     draft = draft_weight_bytes(request.weights, request.layout)
     if draft and span.output:
-        found.append(
+        terms.append(
             MemoryTerm(
                 device,
                 "draft weights",
@@ -29,10 +29,10 @@ def extras(request: Request, span: Span, index: int) -> tuple[MemoryTerm, ...]:
         )
     lora = lora_bytes(request.model, request.layout, span)
     if lora:
-        found.append(MemoryTerm(device, "adapters", lora, lora_note(request.layout)))
+        terms.append(MemoryTerm(device, "adapters", lora, lora_note(request.layout)))
     if index == 0 and option(request.layout, PLACE) == ON_GPU:
-        found += [MemoryTerm(device, *named) for named in local_tower(request)]
-    return tuple(found)
+        terms += [MemoryTerm(device, *term) for term in local_tower(request)]
+    return tuple(terms)
 
 
 def draft_growth(request: Request, context: int, count: int) -> tuple[Named, ...]:

@@ -29,19 +29,19 @@ _LEAST_CACHE_BYTES, _LEAST_KEPT_BYTES = 4 * GIB, GIB
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """One GPU's bytes outside weights and cache, each with its note; `kept` is what the engine leaves unused."""
+    """One GPU's bytes outside weights and cache, each with its note; `kept_free` is what the engine leaves unused."""
 
     activations: float
     non_torch: float
     graphs: float
-    kept: float
+    kept_free: float
     note: str
     short: float = 0.0  # less is free than the engine wants to find: it does not start
 
     @property
     def total(self) -> float:
-        """All of it."""
-        return self.activations + self.non_torch + self.graphs + self.kept
+        """Bytes outside weights and cache."""
+        return self.activations + self.non_torch + self.graphs + self.kept_free
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,35 +74,42 @@ def budget(
     left = total - others - weights
     if layout.engine in _OF_WHAT_IS_LEFT:
         return _of_what_is_left(used, layout, left)
-    kept = (
+    kept_free = (
         _sglang(used, layout, total, others, part)
         if layout.engine is Engine.SGLANG
         else _vllm(used, layout, total, others)
     )
-    return _capped(_raised(kept, layout, left), model, layout, left, span or Span(0, len(model.layers), True))
+    return _capped(_raised(kept_free, layout, left), model, layout, left, span or Span(0, len(model.layers), True))
 
 
-def _capped(found: Budget, model: Model, layout: Layout, left: float, span: Span) -> Budget:
+def _capped(unbounded: Budget, model: Model, layout: Layout, left: float, span: Span) -> Budget:
     """A cache of stated size (vLLM's `--kv-cache-memory-bytes`, which stands instead of a share of the card) or of at
     most so many tokens (`--num-gpu-blocks-override`, SGLang's `--max-total-tokens`): what is beyond it stays unused.
     """
     size, tokens = option(layout, "kv_cache_bytes"), option(layout, "cache_tokens")
-    used = found.total - found.kept
+    used = unbounded.total - unbounded.kept_free
     if size:
         note = sentence("budget.stated", "the cache is {size:.2f} GiB, as stated", size=float(size) / GIB)
         beside = left - used - float(size)
-        return Budget(found.activations, found.non_torch, found.graphs, max(0.0, beside), note, short=max(0.0, -beside))
+        return Budget(
+            unbounded.activations,
+            unbounded.non_torch,
+            unbounded.graphs,
+            max(0.0, beside),
+            note,
+            short=max(0.0, -beside),
+        )
     if tokens:
         most = rank_cache_bytes(model, layout, int(tokens), span)
-        kept = max(found.kept, left - used - most)
+        kept_free = max(unbounded.kept_free, left - used - most)
         return Budget(
-            found.activations,
-            found.non_torch,
-            found.graphs,
-            kept,
+            unbounded.activations,
+            unbounded.non_torch,
+            unbounded.graphs,
+            kept_free,
             sentence("budget.tokens", "at most {tokens} tokens of cache", tokens=tokens),
         )
-    return found
+    return unbounded
 
 
 def graph_bytes(model: Model, layout: Layout, span: Span | None = None) -> float:
@@ -110,8 +117,8 @@ def graph_bytes(model: Model, layout: Layout, span: Span | None = None) -> float
     layers = model.layers if span is None else model.layers[span.first : span.last]
     experts = sum(isinstance(layer.ffn, MoeFfn) for layer in layers)
     dense = len(layers) - experts
-    whole = float(dense * _GRAPH_BYTES_PER_LAYER + experts * _GRAPH_BYTES_PER_EXPERT_LAYER)
-    return whole * _captured(layout) / captured_sizes(_LARGEST_GRAPH)
+    uncaptured = float(dense * _GRAPH_BYTES_PER_LAYER + experts * _GRAPH_BYTES_PER_EXPERT_LAYER)
+    return uncaptured * _captured(layout) / captured_sizes(_LARGEST_GRAPH)
 
 
 def _captured(layout: Layout) -> int:
@@ -132,8 +139,8 @@ def is_decided(layout: Layout) -> bool:
 def _vllm(used: Budget, layout: Layout, total: float, others: float) -> Budget:
     """`gpu_memory_utilization` of all memory is the engine's, other programs' share included."""
     share = float(option(layout, "gpu_memory_utilization") or 0.92)
-    kept, graphs = (1 - share) * total - others, used.graphs
-    if kept < 0:  # vLLM does not start: less is free than the share it is to take
+    kept_free, graphs = (1 - share) * total - others, used.graphs
+    if kept_free < 0:  # vLLM does not start: less is free than the share it is to take
         note = sentence(
             "budget.gpu-memory",
             "gpu_memory_utilization {share:g}: {share2:.2f} GiB must be free",
@@ -142,46 +149,46 @@ def _vllm(used: Budget, layout: Layout, total: float, others: float) -> Budget:
         )
         stated = option(layout, "gpu_memory_utilization") or option(layout, AS_GIVEN)
         if stated and not option(layout, "v0"):
-            return Budget(used.activations, used.non_torch, graphs, 0.0, note, short=-kept)
-        kept = 0.0
+            return Budget(used.activations, used.non_torch, graphs, 0.0, note, short=-kept_free)
+        kept_free = 0.0
     if option(layout, "graphs_in_budget", "1") == "0":  # before 0.12 graphs were captured into what was kept free
-        kept, graphs = max(0.0, kept - graphs), min(graphs, kept)
-    return Budget(used.activations, used.non_torch, graphs, kept, f"gpu_memory_utilization {share:g}")
+        kept_free, graphs = max(0.0, kept_free - graphs), min(graphs, kept_free)
+    return Budget(used.activations, used.non_torch, graphs, kept_free, f"gpu_memory_utilization {share:g}")
 
 
 def _sglang(used: Budget, layout: Layout, total: float, others: float, part: float) -> Budget:
     """`mem_fraction_static` is for weights and cache; activations and graphs live in the rest."""
     share = float(option(layout, "mem_fraction_static") or part * _static_fraction(layout, total))
-    kept = max(0.0, (1 - share) * total - used.activations - used.graphs - others)
-    return Budget(used.activations, used.non_torch, used.graphs, kept, f"mem_fraction_static {share:.3f}")
+    kept_free = max(0.0, (1 - share) * total - used.activations - used.graphs - others)
+    return Budget(used.activations, used.non_torch, used.graphs, kept_free, f"mem_fraction_static {share:.3f}")
 
 
 def _of_what_is_left(used: Budget, layout: Layout, left: float) -> Budget:
     """TensorRT-LLM's cache takes a fraction of what weights and a profile run leave."""
     if layout.engine is Engine.LMDEPLOY:  # of all that weights leave; activations take of the rest
         share = float(option(layout, "free_gpu_memory_fraction") or _LMDEPLOY_SHARE)
-        kept = max(0.0, (1 - share) * max(0.0, left) - used.total)
+        kept_free = max(0.0, (1 - share) * max(0.0, left) - used.total)
         note = sentence("budget.cache-max-entry-count", "cache_max_entry_count {share:g}", share=share)
-        return Budget(used.activations, used.non_torch, used.graphs, kept, note)
+        return Budget(used.activations, used.non_torch, used.graphs, kept_free, note)
     share = float(option(layout, "free_gpu_memory_fraction") or 0.9)
-    kept = (1 - share) * max(0.0, left - used.total)
-    return Budget(used.activations, used.non_torch, used.graphs, kept, f"free_gpu_memory_fraction {share:g}")
+    kept_free = (1 - share) * max(0.0, left - used.total)
+    return Budget(used.activations, used.non_torch, used.graphs, kept_free, f"free_gpu_memory_fraction {share:g}")
 
 
-def _raised(found: Budget, layout: Layout, left: float) -> Budget:
+def _raised(computed: Budget, layout: Layout, left: float) -> Budget:
     """A default fraction that leaves no cache is raised by whoever starts the engine; a stated one stands."""
     stated = option(layout, "gpu_memory_utilization") or option(layout, "mem_fraction_static")
     stated = stated or option(layout, AS_GIVEN)
-    if found.short or stated or left - found.total >= _LEAST_CACHE_BYTES:
-        return found
-    used = found.total - found.kept
-    kept = min(found.kept, max(_LEAST_KEPT_BYTES, left - used - _LEAST_CACHE_BYTES))
+    if computed.short or stated or left - computed.total >= _LEAST_CACHE_BYTES:
+        return computed
+    used = computed.total - computed.kept_free
+    kept_free = min(computed.kept_free, max(_LEAST_KEPT_BYTES, left - used - _LEAST_CACHE_BYTES))
     return Budget(
-        found.activations,
-        found.non_torch,
-        found.graphs,
-        kept,
-        sentence("budget.raised-leave-cache", "{note}, raised to leave a cache", note=found.note),
+        computed.activations,
+        computed.non_torch,
+        computed.graphs,
+        kept_free,
+        sentence("budget.raised-leave-cache", "{note}, raised to leave a cache", note=computed.note),
     )
 
 

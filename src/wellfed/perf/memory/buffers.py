@@ -14,7 +14,7 @@ from wellfed.nouns.layout import BackEnd, Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory.compute import shapes, ubatch
 from wellfed.perf.memory.devices import gpu_capacity_bytes, vendor
-from wellfed.perf.memory.held import held
+from wellfed.perf.memory.held import weight_sums
 from wellfed.perf.memory.kv import cells, layer_bytes
 from wellfed.perf.memory.share import Named
 from wellfed.perf.memory.split import Span
@@ -39,18 +39,18 @@ def too_large(request: Request, gpu: Gpu, span: Span, experts: bool, context: in
     size = max(_weights(request, span, experts), _cache(request, span, context, count), _scores(request, context))
     if size <= most:
         return ()
-    whole = gpu_capacity_bytes(gpu, request.machine) or size
-    said = sentence(
+    pool = gpu_capacity_bytes(gpu, request.machine) or size
+    text = sentence(
         "buffers.too-large",
         "one tensor takes {size:.2f} GiB, the Vulkan driver allocates {most:.0f} GiB at most",
         size=size / GIB,
         most=most / GIB,
     )
-    return ((sentence("buffers.one-buffer-too", "one buffer too large"), whole, said),)
+    return ((sentence("buffers.one-buffer-too", "one buffer too large"), pool, text),)
 
 
 def _weights(request: Request, span: Span, experts: bool) -> float:
-    routed = held(request.weights).routed
+    routed = weight_sums(request.weights).routed
     matrices = [(routed[i + 1] - routed[i]) / 3 for i in range(span.first, span.last)] if experts else []
     return max([*matrices, request.weights.head if span.output else 0.0], default=0.0)
 

@@ -29,15 +29,15 @@ def narrowed(request: Request) -> Request:
 def positions(machine: Machine, layout: Layout) -> tuple[int, ...]:
     """Where the GPUs stand that a layout uses on each machine: by the numbers it names, else the first ones."""
     by_number = {gpu.index: position for position, gpu in enumerate(machine.gpus)}
-    named = tuple(by_number[number] for number in layout.devices if number in by_number)
-    return named or tuple(range(min(layout.gpus, len(machine.gpus))))
+    chosen = tuple(by_number[number] for number in layout.devices if number in by_number)
+    return chosen or tuple(range(min(layout.gpus, len(machine.gpus))))
 
 
 def _selected(machine: Machine, chosen: tuple[int, ...]) -> Machine:
     key = (id(machine), chosen)
-    known = _memo.get(key)
-    if known is None or known[0] is not machine:
+    cached = _memo.get(key)
+    if cached is None or cached[0] is not machine:
         if len(_memo) >= _MEMO_SIZE:
             _memo.clear()
-        known = _memo[key] = (machine, selected(machine, chosen))
-    return known[1]
+        cached = _memo[key] = (machine, selected(machine, chosen))
+    return cached[1]

@@ -11,6 +11,8 @@ phases reproduce to a few MiB for dense models and to a few per cent for MLA.
 
 from __future__ import annotations
 
+from datetime import date
+
 from wellfed.frozen import dataclass
 from wellfed.models.attention import Attention, FullAttention, LatentAttention
 from wellfed.models.compressed_attention import CompressedAttention
@@ -22,6 +24,7 @@ from wellfed.perf.memory.kv import cells, kv_element_bytes, option
 from wellfed.units import MIB
 
 _F32, _F16 = 4, 2
+_FREES_GROUPS = date(2025, 8, 1)  # ik_llama.cpp's builds keep one group's expanded keys and values at a time since then
 _EXPAND_FROM = 128  # tokens from which ik_llama.cpp's -mla 2 and 3 expand latents instead of absorbing
 
 
@@ -184,8 +187,8 @@ def _expanding(attention: LatentAttention, layout: Layout, tokens: int, context:
     key, value = attention.nope_dim + attention.rope_dim, attention.value_dim
     group_heads = attention.heads / groups
     raw = group_heads * (attention.nope_dim + value) * context * _F32
-    keeps_all = option(layout, "built", "9999") < "2025-08"
-    kept = attention.heads * (key + value) if keeps_all and groups > 1 else group_heads * value
+    keeps_all = layout.is_built_before(_FREES_GROUPS)
+    expanded = attention.heads * (key + value) if keeps_all and groups > 1 else group_heads * value
     query = attention.heads * key * tokens * _F32
     dequantised = attention.kv_rank * context * _F16 if layout.kv_type != "f16" and not on_cpu else 0
-    return raw + (kept + group_heads * key) * context * element + query + dequantised
+    return raw + (expanded + group_heads * key) * context * element + query + dequantised

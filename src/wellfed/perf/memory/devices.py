@@ -139,8 +139,8 @@ def ram_free_bytes(machine: Machine) -> float | None:
 
 def gpu_free_bytes(gpu: Gpu, machine: Machine) -> float | None:
     """Free GPU memory now, on live machines or as said."""
-    known = machine.free_stated or (machine.origin is Origin.LIVE and not unified(gpu))
-    return gpu.memory_free_bytes if known else None
+    is_measured = machine.free_stated or (machine.origin is Origin.LIVE and not unified(gpu))
+    return gpu.memory_free_bytes if is_measured else None
 
 
 def _free_is_known(machine: Machine) -> bool:

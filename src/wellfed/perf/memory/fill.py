@@ -19,7 +19,7 @@ from wellfed.nouns.plan import Request
 from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.compute import Duties, compute_bytes
 from wellfed.perf.memory.devices import context_bytes, gpu_capacity_bytes, gpu_free_bytes
-from wellfed.perf.memory.held import Held, held
+from wellfed.perf.memory.held import Held, weight_sums
 from wellfed.perf.memory.kv import cache_profile, cells, layer_bytes
 from wellfed.perf.memory.llamacpp_place import (
     PIPELINE_COPIES,
@@ -84,11 +84,11 @@ def _evened(packing: _Packing, cpu_experts: int) -> tuple[int, ...]:
     low, high = 0.0, packing.largest_layer
     for _ in range(_EVENING_STEPS):
         margin = (low + high) / 2
-        found = packing.split(cpu_experts, margin)
-        if found is None:
+        evened = packing.split(cpu_experts, margin)
+        if evened is None:
             high = margin
         else:
-            low, best = margin, found
+            low, best = margin, evened
     return best
 
 
@@ -107,8 +107,8 @@ class _Packing:
     @property
     def largest_layer(self) -> float:
         """Weights and cache of the largest layer, experts included."""
-        whole = [a + b for a, b in zip(self.light, self.weights.routed, strict=True)]
-        return max(b - a for a, b in pairwise(whole))
+        layers = [a + b for a, b in zip(self.light, self.weights.routed, strict=True)]
+        return max(b - a for a, b in pairwise(layers))
 
     def split(self, cpu_experts: int, margin: float = 0.0) -> tuple[int, ...] | None:
         """Each GPU filled up to `margin` in turn; None where layers are left over."""
@@ -117,15 +117,15 @@ class _Packing:
         base = routed[cut]
         sums = [*self.light[:cut], *(a + b - base for a, b in zip(self.light[cut:], routed[cut:], strict=True))]
         first = bisect_right(routed, base) - 1  # up to here there are no experts on GPUs
-        position, found = 0, []
+        position, counts = 0, []
         for index, room in enumerate(self.rooms):
             staged = self.staged[cut] if index == 0 else 0.0
             copies = 1 if cpu_experts else PIPELINE_COPIES
             end = self._end(sums, position, first, room - margin, staged, copies)
-            found.append(end - position)
+            counts.append(end - position)
             position = end
             if position > layers:
-                return (*found, *(0 for _ in self.rooms[index + 1 :]))
+                return (*counts, *(0 for _ in self.rooms[index + 1 :]))
         return None
 
     def _end(self, sums: Sequence[float], start: int, first: int, room: float, staged: float, copies: int) -> int:
@@ -144,12 +144,12 @@ class _Packing:
         return layers + 1 if need <= room else layers
 
     def _compute(self, duties: Duties) -> float:
-        known = self.computed.get(duties)
-        if known is None:
-            asked = self.request
-            known = compute_bytes(asked.model, asked.layout, asked.workload.context, duties)
-            self.computed[duties] = known
-        return known
+        compute = self.computed.get(duties)
+        if compute is None:
+            request = self.request
+            compute = compute_bytes(request.model, request.layout, request.workload.context, duties)
+            self.computed[duties] = compute
+        return compute
 
 
 def _reach(sums: Sequence[float], start: int, room: float) -> int:
@@ -160,7 +160,7 @@ def _packing(request: Request) -> _Packing | None:
     rooms = [_room(gpu, request) for gpu in used_gpus(request)]
     if not rooms or any(room is None for room in rooms):
         return None
-    weights, layers = held(request.weights), len(request.model.layers)
+    weights, layers = weight_sums(request.weights), len(request.model.layers)
     count, profile = sequences(request), cache_profile(request.model)
     context = cells(request.layout, request.workload.context)
     sizes = [layer_bytes(kind, request.layout, context) for kind in profile.kinds]
@@ -171,8 +171,8 @@ def _packing(request: Request) -> _Packing | None:
     ]
     fetched = fetches_experts(request)
     staged = accumulate((matrix_bytes(weights, i) if fetched else 0.0 for i in range(layers)), max, initial=0.0)
-    known = tuple(room for room in rooms if room is not None)
-    return _Packing(request, weights, expert_layers(request.model), tuple(light), tuple(staged), known)
+    known_rooms = tuple(room for room in rooms if room is not None)
+    return _Packing(request, weights, expert_layers(request.model), tuple(light), tuple(staged), known_rooms)
 
 
 def _room(gpu: Gpu, request: Request) -> float | None:

@@ -29,7 +29,7 @@ class Held:
 
 
 @per_object
-def held(weights: Weights) -> Held:
+def weight_sums(weights: Weights) -> Held:
     """The running sums of `weights`."""
     layers = weights.layers
     return Held(
@@ -46,23 +46,23 @@ _WHOLE = frozenset({"attn_q_a", "attn_kv_a_mqa"})  # MLA's down projections serv
 @per_object
 def replicated_share(model: Model) -> float:
     """The share of attention weights that tensor parallelism cannot divide: MLA's down projections, the indexer."""
-    whole = total = 0
+    replicated = total = 0
     for layer in model.layers:
         for tensor in layer.attention.tensors(model.hidden):
             if tensor.part is Part.ATTENTION or tensor.part is Part.INDEXER:
                 total += tensor.elements
                 if tensor.role in _WHOLE or tensor.part is Part.INDEXER:
-                    whole += tensor.elements
-    return whole / total if total else 0.0
+                    replicated += tensor.elements
+    return replicated / total if total else 0.0
 
 
 @per_object
 def kv_projection_share(model: Model) -> float:
     """The share of attention weights in k and v projections, which are copied once ranks outnumber KV heads."""
-    some = total = 0
+    kv_elements = total = 0
     for layer in model.layers:
         for tensor in layer.attention.tensors(model.hidden):
             if tensor.part is Part.ATTENTION:
                 total += tensor.elements
-                some += tensor.elements if tensor.role in {"attn_k", "attn_v"} else 0
-    return some / total if total else 0.0
+                kv_elements += tensor.elements if tensor.role in {"attn_k", "attn_v"} else 0
+    return kv_elements / total if total else 0.0

@@ -17,16 +17,16 @@ _SIZE = 64
 
 def per_object(derive: Callable[[T], R]) -> Callable[[T], R]:
     """`derive` with its last results remembered by the identity of the argument."""
-    known: dict[int, tuple[T, R]] = {}
+    results: dict[int, tuple[T, R]] = {}
 
     def remembered(item: T) -> R:
-        found = known.get(id(item))
-        if found is not None and found[0] is item:
-            return found[1]
-        if len(known) >= _SIZE:
-            known.clear()
+        cached = results.get(id(item))
+        if cached is not None and cached[0] is item:
+            return cached[1]
+        if len(results) >= _SIZE:
+            results.clear()
         result = derive(item)
-        known[id(item)] = (item, result)
+        results[id(item)] = (item, result)
         return result
 
     return remembered

@@ -16,7 +16,7 @@ from wellfed.perf.memory.devices import (
     ram_free_bytes,
     system_bytes,
 )
-from wellfed.perf.memory.held import held
+from wellfed.perf.memory.held import weight_sums
 from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.llamacpp_place import used_gpus
 from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights
@@ -37,7 +37,7 @@ def shares(request: Request) -> tuple[Share, ...]:
     else:
         spans = layer_split(layers, layers, [gpu_capacity_bytes(gpu, machine) or 1.0 for gpu in gpus]) if gpus else ()
     growths = [_growth(request, span) for span in spans]
-    found = []
+    gpu_shares = []
     for index, gpu in enumerate(gpus):
         device = f"gpu{index}"
         fixed = (
@@ -61,8 +61,8 @@ def shares(request: Request) -> tuple[Share, ...]:
             ),
         )
         capacity, free = gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine)
-        found.append(Share(device, fixed, growths[index], capacity, free))
-    return (*found, _ram(request, bool(gpus)))
+        gpu_shares.append(Share(device, fixed, growths[index], capacity, free))
+    return (*gpu_shares, _ram(request, bool(gpus)))
 
 
 def gpu_expert_share(request: Request) -> float:
@@ -111,7 +111,7 @@ def _growth(request: Request, span: Span) -> Growth:
 def _ram(request: Request, has_gpu: bool) -> Share:
     machine, sockets = request.machine, max(1, len(request.machine.sockets))
     capacity, free = ram_capacity_bytes(machine), ram_free_bytes(machine)
-    weights = held(request.weights)
+    weights = weight_sums(request.weights)
     experts = weights.routed[-1] * (1 - gpu_expert_share(request)) if has_gpu else request.weights.total
     embedding = request.weights.embedding if has_gpu else 0.0
     fixed = [

@@ -24,22 +24,22 @@ def memory(request: Request) -> Memory:
     most the model's limit. Both are None where a capacity is unknown. Left out: memory of other programs, unless the
     machine is live and tells what is free.
     """
-    found, context = shares(request), request.workload.context
-    most = most_sequences(found, context)
+    device_shares, context = shares(request), request.workload.context
+    most = most_sequences(device_shares, context)
     count = _sequences(request, most)
     if is_pooled(request.layout) and most is not None:
         most = min(most, count)  # as many as it is started with: the cache is one for all
-    devices = _devices(found, context, count)
+    devices = _devices(device_shares, context, count)
     limit = max(context, request.model.context_limit)
-    return Memory(devices, _over_replicas(request, most), longest_context(found, count, limit))
+    return Memory(devices, _over_replicas(request, most), longest_context(device_shares, count, limit))
 
 
 def ledgers(request: Request) -> Memory:
     """The ledgers alone, without asking how much more would fit: what searches ask first of every layout."""
-    found, context = shares(request), request.workload.context
+    device_shares, context = shares(request), request.workload.context
     local = request.layout.engine in _LOCAL and request.layout.engine is not Engine.KTRANSFORMERS
-    count = _sequences(request, None if local else most_sequences(found, context))
-    return Memory(_devices(found, context, count))
+    count = _sequences(request, None if local else most_sequences(device_shares, context))
+    return Memory(_devices(device_shares, context, count))
 
 
 def spare_bytes(request: Request, gpus_alone: bool = False) -> float | None:
@@ -47,28 +47,28 @@ def spare_bytes(request: Request, gpus_alone: bool = False) -> float | None:
     not fit, None where no capacity is known. Devices that hold alike are looked at once; close calls are left to the
     ledgers.
     """
-    found, context = shares(request), request.workload.context
+    device_shares, context = shares(request), request.workload.context
     local = request.layout.engine in _LOCAL and request.layout.engine is not Engine.KTRANSFORMERS
-    count = _sequences(request, None if local else most_sequences(found, context))
-    asked = tuple(share for share in found if not gpus_alone or share.device != RAM)
-    known = [(share, room) for share in distinct(asked) if (room := share.room_bytes) is not None]
-    least = min((room - share.grown_bytes(context, count) for share, room in known), default=None)
+    count = _sequences(request, None if local else most_sequences(device_shares, context))
+    asked_devices = tuple(share for share in device_shares if not gpus_alone or share.device != RAM)
+    rooms = [(share, room) for share in distinct(asked_devices) if (room := share.room_bytes) is not None]
+    least = min((room - share.grown_bytes(context, count) for share, room in rooms), default=None)
     if least is None or abs(least) > _CLOSE_BYTES:
         return least
-    ledger = [one.spare_bytes for one in ledgers(request).devices if not gpus_alone or one.device != RAM]
+    ledger = [device.spare_bytes for device in ledgers(request).devices if not gpus_alone or device.device != RAM]
     return min((spare for spare in ledger if spare is not None), default=None)
 
 
 _CLOSE_BYTES = 4096.0  # sums in another order differ by less
 
 
-def _devices(found: tuple[Share, ...], context: int, count: int) -> tuple[DeviceMemory, ...]:
+def _devices(device_shares: tuple[Share, ...], context: int, count: int) -> tuple[DeviceMemory, ...]:
     """Every device's ledger; ranks that grow alike are computed once."""
     grown: dict[int, tuple[Named, ...]] = {}
-    for share in found:
+    for share in device_shares:
         if id(share.growth) not in grown:
             grown[id(share.growth)] = share.growth(context, count)
-    return tuple(share.ledger_of(grown[id(share.growth)]) for share in found)
+    return tuple(share.ledger_of(grown[id(share.growth)]) for share in device_shares)
 
 
 def running_capacity(request: Request) -> int | None:

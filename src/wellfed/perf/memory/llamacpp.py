@@ -19,7 +19,7 @@ from wellfed.perf.memory.devices import (
     gpu_capacity_bytes,
     gpu_free_bytes,
 )
-from wellfed.perf.memory.held import Held, held
+from wellfed.perf.memory.held import Held, weight_sums
 from wellfed.perf.memory.llamacpp_place import (
     Placement,
     cache_bytes,
@@ -38,9 +38,9 @@ def shares(request: Request) -> tuple[Share, ...]:
     """One share per GPU, then RAM."""
     gpus = used_gpus(request)
     placement = place(request, gpus)
-    weights = held(request.weights)
-    found = [_gpu_share(request, placement, weights, index, gpu) for index, gpu in enumerate(gpus)]
-    return (*found, ram_share(request, placement, weights, gpus, found))
+    weights = weight_sums(request.weights)
+    gpu_shares = [_gpu_share(request, placement, weights, index, gpu) for index, gpu in enumerate(gpus)]
+    return (*gpu_shares, ram_share(request, placement, weights, gpus, gpu_shares))
 
 
 def _gpu_share(request: Request, placement: Placement, weights: Held, index: int, gpu: Gpu) -> Share:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from datetime import date
 
 from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
@@ -26,6 +27,7 @@ from wellfed.perf.memory.overrides import Placed, placed
 from wellfed.perf.memory.split import Span, layer_split
 
 PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES: inputs of four micro-batches in flight over several GPUs
+_IK_FETCHES_INTERLEAVED = date(2025, 6, 1)  # ik_llama.cpp fetches its own row-interleaved types since that month
 _OFFLOAD_FROM = 32  # tokens from which a CPU matrix is fetched to the GPU for a multiplication
 
 
@@ -62,8 +64,8 @@ def place(request: Request, gpus: tuple[Gpu, ...]) -> Placement:
     if rows:
         spans = (Span(layers - on_gpu, layers, on_gpu >= layers), *(Span(layers, layers) for _ in gpus[1:]))
     start = layers - on_gpu
-    kept = offload.expert_layers_on_cpu(layers) if gpus else 0
-    experts = Span(start, _after(expert_layers(request.model), start, kept))
+    on_cpu = offload.expert_layers_on_cpu(layers) if gpus else 0
+    experts = Span(start, _after(expert_layers(request.model), start, on_cpu))
     overrides = request.layout.overrides and spans and not rows
     single = placed(request.model, request.weights, request.layout, spans) if overrides else None
     return Placement(spans, start, experts, rows, single)
@@ -86,9 +88,9 @@ def _fractions(request: Request, gpus: tuple[Gpu, ...]) -> Sequence[float]:
     return split
 
 
-def _after(experts: tuple[int, ...], start: int, kept: int) -> int:
-    """The layer after the first `kept` of those with experts, from `start` on."""
-    here = experts[bisect_left(experts, start) :][:kept]
+def _after(experts: tuple[int, ...], start: int, count: int) -> int:
+    """The layer after the first `count` of those with experts, from `start` on."""
+    here = experts[bisect_left(experts, start) :][:count]
     return here[-1] + 1 if here else start
 
 
@@ -139,7 +141,7 @@ def fetches_experts(request: Request) -> bool:
         return tokens >= _OFFLOAD_FROM
     kinds = (request.weights.types.get(Part.ROUTED_EXPERTS, ""), request.weights.quantisation.upper())
     interleaved = next((kind for kind in kinds if plain(kind) != kind), "")
-    if interleaved and not (interleaved.startswith("IQ") and option(layout, "built", "9999") >= "2025-06"):
+    if interleaved and not (interleaved.startswith("IQ") and not layout.is_built_before(_IK_FETCHES_INTERLEAVED)):
         return False
     return tokens > _OFFLOAD_FROM * shape.experts / shape.active
 
@@ -150,5 +152,5 @@ def matrix_bytes(weights: Held, layer: int) -> float:
 
 
 def copies_of(placement: Placement) -> int:
-    whole = not placement.rows and not placement.cpu_layers and not placement.cpu_experts.layers
-    return PIPELINE_COPIES if whole and len(placement.spans) > 1 else 1
+    on_gpus = not placement.rows and not placement.cpu_layers and not placement.cpu_experts.layers
+    return PIPELINE_COPIES if on_gpus and len(placement.spans) > 1 else 1

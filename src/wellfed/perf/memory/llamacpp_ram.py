@@ -118,14 +118,14 @@ def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple
         terms.append(MemoryTerm("ram", "adapters", lora, lora_note(request.layout)))
     tower = option(request.layout, PLACE)
     if tower == ON_CPU or (tower and not placement.spans):
-        terms += [MemoryTerm("ram", *named) for named in local_tower(request)]
-    kept = request.layout.prompt_cache_bytes
-    if kept:
+        terms += [MemoryTerm("ram", *term) for term in local_tower(request)]
+    cache_bytes = request.layout.prompt_cache_bytes
+    if cache_bytes:
         note = sentence(
             "llamacpp.prompts-server-keeps",
             "prompts that the server keeps for whoever comes back (--cache-ram), at most; fills with use",
         )
-        terms.append(MemoryTerm("ram", "prompt cache (at most)", kept, note, late_bytes=kept))
+        terms.append(MemoryTerm("ram", "prompt cache (at most)", cache_bytes, note, late_bytes=cache_bytes))
     return tuple(terms)
 
 
@@ -148,8 +148,8 @@ def _repacked_share(request: Request, part: Part) -> float:
     """The share of a part's bytes that are of types the CPU backend interleaves."""
     mix = request.weights.mixes.get(part) or ((request.weights.types.get(part, ""), 1.0),)
     sizes = {kind: share * TYPES[plain(kind)].bits for kind, share in mix if plain(kind) in TYPES}
-    whole = sum(sizes.values())
-    return sum(size for kind, size in sizes.items() if plain(kind) in REPACKED) / whole if whole else 0.0
+    total = sum(sizes.values())
+    return sum(size for kind, size in sizes.items() if plain(kind) in REPACKED) / total if total else 0.0
 
 
 def _ram_growth(
@@ -184,8 +184,8 @@ def _ram_growth(
             ("output", output, sentence("llamacpp.logits-each-sequence", "logits of each sequence")),
             *(() if placement.output_on_gpu else draft_growth(request, context, count)),
         ]
-        for device, other in shared:
-            terms += [(f"{device} {name}", size, "unified memory") for name, size, _ in other(context, count)]
+        for device, other_growth in shared:
+            terms += [(f"{device} {name}", size, "unified memory") for name, size, _ in other_growth(context, count)]
         return tuple(terms)
 
     return growth

@@ -81,9 +81,9 @@ def adapted(model: Model, layout: Layout, layers: Iterable[int]) -> Adapted:
 
 
 def lora_note(layout: Layout) -> str:
-    """How many of which rank."""
-    said = "{count} of rank {rank}, every linear layer, 16 bits"
-    return sentence("lora.note", said, count=adapters(layout), rank=lora_rank(layout))
+    """Words for a ledger: how many adapters, of which rank."""
+    template = "{count} of rank {rank}, every linear layer, 16 bits"
+    return sentence("lora.note", template, count=adapters(layout), rank=lora_rank(layout))
 
 
 def _widths(layer: Layer, hidden: int, layout: Layout) -> float:

@@ -35,5 +35,5 @@ def offload_bytes(layout: Layout, gpus: Sequence[Share]) -> float:
 def offload_terms(layout: Layout, gpus: Sequence[Share]) -> tuple[MemoryTerm, ...]:
     """RAM's ledger entry of it."""
     size = offload_bytes(layout, gpus)
-    said = sentence("offload.note", "cache of prompts that may come back")
-    return (MemoryTerm("ram", "kv offload", size, said),) if size else ()
+    note = sentence("offload.note", "cache of prompts that may come back")
+    return (MemoryTerm("ram", "kv offload", size, note),) if size else ()

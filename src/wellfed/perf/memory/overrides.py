@@ -18,7 +18,7 @@ from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model
 from wellfed.models.tensor import Part, Tensor
 from wellfed.models.weights import LayerWeights, Weights
-from wellfed.nouns.layout import Layout, Offload
+from wellfed.nouns.layout import SOME_LAYERS, Layout
 from wellfed.perf.memory.split import Span
 
 RAM = "ram"
@@ -47,7 +47,9 @@ def settled(layout: Layout, model: Model) -> Layout:
     ]
     count = round(sum(experts))
     plain = experts == [1.0] * count + [0.0] * (len(experts) - count) and not any(map(_moves_else, moved))
-    offload = Offload(layout.offload.gpu_layers, None if experts and count == len(experts) else count)
+    offload = layout.offload
+    if offload != SOME_LAYERS:  # whose number the search settles
+        offload = offload.with_cpu_expert_layers(None if experts and count == len(experts) else count)
     return replace(layout, offload=offload, overrides=() if plain else layout.overrides)
 
 
@@ -73,11 +75,11 @@ def _of_tensors(tensors: tuple[Tensor, ...], index: int, rules: Rules) -> Shares
         field = _HELD.get(tensor.part)
         if field is not None:
             sums[field][_place(f"blk.{index}.{tensor.role}.weight", rules)] += tensor.elements
-    found: dict[str, dict[str, float]] = {name: {HERE: 1.0} for name in _HELD.values()}
+    by_field: dict[str, dict[str, float]] = {name: {HERE: 1.0} for name in _HELD.values()}
     for field, places in sums.items():
         total = sum(places.values())
-        found[field] = {place: size / total for place, size in places.items()} if total else {HERE: 1.0}
-    return found
+        by_field[field] = {place: size / total for place, size in places.items()} if total else {HERE: 1.0}
+    return by_field
 
 
 def _place(name: str, rules: Rules) -> str:
@@ -105,26 +107,26 @@ def placed(model: Model, weights: Weights, layout: Layout, spans: tuple[Span, ..
     total: dict[str, float] = defaultdict(float)
     routed: dict[str, float] = defaultdict(float)
     staged = 0.0
-    for index, (layer, held) in enumerate(zip(model.layers, weights.layers, strict=True)):
+    for index, (layer, layer_weights) in enumerate(zip(model.layers, weights.layers, strict=True)):
         home = next((f"gpu{n}" for n, span in enumerate(spans) if span.first <= index < span.last), RAM)
         table = _shares(layer, index, model.hidden, layout.overrides)
         for field, places in table.items():
             for place, share in places.items():
-                device = _there(place, home, len(spans))
-                total[device] += share * _bytes(held, field)
+                device = _device_of(place, home, len(spans))
+                total[device] += share * _bytes(layer_weights, field)
                 if field == "routed_experts":
-                    routed[device] += share * held.routed_experts
+                    routed[device] += share * layer_weights.routed_experts
                     if device == RAM and share and home != RAM:
-                        staged = max(staged, held.routed_experts / 3)
+                        staged = max(staged, layer_weights.routed_experts / 3)
     return Placed(total, routed, staged)
 
 
-def _there(place: str, home: str, gpus: int) -> str:
+def _device_of(place: str, home: str, gpus: int) -> str:
     if place == HERE:
         return home
     return place if place == RAM or int(place.removeprefix("gpu")) < gpus else home
 
 
-def _bytes(held: LayerWeights, field: str) -> float:
-    size: float = getattr(held, field)
+def _bytes(layer_weights: LayerWeights, field: str) -> float:
+    size: float = getattr(layer_weights, field)
     return size

@@ -35,9 +35,9 @@ def _as_ram(term: MemoryTerm) -> MemoryTerm:
     return MemoryTerm("ram", f"{term.device} {term.name}", term.bytes, NOTE)
 
 
-def _together(own: Growth, others: list[Share]) -> Growth:
+def _together(ram_growth: Growth, others: list[Share]) -> Growth:
     def growth(context: int, count: int) -> tuple[Named, ...]:
-        theirs = ((share.device, named) for share in others for named in share.growth(context, count))
-        return (*own(context, count), *((f"{device} {name}", size, NOTE) for device, (name, size, _) in theirs))
+        theirs = ((share.device, term) for share in others for term in share.growth(context, count))
+        return (*ram_growth(context, count), *((f"{device} {name}", size, NOTE) for device, (name, size, _) in theirs))
 
     return growth

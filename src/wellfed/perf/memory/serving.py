@@ -53,21 +53,21 @@ def shares(request: Request) -> tuple[Share, ...]:
     gpus = _gpus(request)
     spans = stages(len(request.model.layers), max(1, layout.pipeline_parallel), layout.split)
     growths = [_growth(request, span) for span in spans]
-    known: dict[tuple[float | None, float | None, int], tuple[Named, ...]] = {}
-    found = []
+    fixed_by_duty: dict[tuple[float | None, float | None, int], tuple[Named, ...]] = {}
+    gpu_shares = []
     for index, gpu in enumerate(gpus):
         stage = index // max(1, layout.tensor_parallel * prefill_ranks(layout)) % len(spans)
         capacity, free = gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine)
         key = (capacity, free, stage)
-        if key not in known:
+        if key not in fixed_by_duty:
             host = _PROCESS_BYTES if unified(gpu) else 0.0
             card = Card(capacity, free, visible_bytes(gpu, machine), host)
-            known[key] = _fixed(request, spans[stage], card)
+            fixed_by_duty[key] = _fixed(request, spans[stage], card)
         device = f"gpu{index}"
-        fixed = tuple([MemoryTerm(device, *named) for named in known[key]])
-        found.append(Share(device, fixed, growths[stage], capacity, free))
+        fixed = tuple([MemoryTerm(device, *term) for term in fixed_by_duty[key]])
+        gpu_shares.append(Share(device, fixed, growths[stage], capacity, free))
     ram = _ram(request, len(gpus))
-    return (*found, replace(ram, fixed=(*ram.fixed, *offload_terms(layout, found))))
+    return (*gpu_shares, replace(ram, fixed=(*ram.fixed, *offload_terms(layout, gpu_shares))))
 
 
 def _gpus(request: Request) -> tuple[Gpu, ...]:
@@ -105,8 +105,8 @@ def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
     draft = draft_weight_bytes(request.weights, layout) / max(1, layout.tensor_parallel) if span.output else 0.0
     lora = lora_bytes(request.model, layout, span)
     tower = served_tower(request) if span.first == 0 else 0.0
-    held = weights + draft + lora + tower
-    found = budget(request.model, layout, card, held, span, sglang_share(request.workload.pictures))
+    resident = weights + draft + lora + tower
+    unbudgeted = budget(request.model, layout, card, resident, span, sglang_share(request.workload.pictures))
     ways = sentence(
         "serving.tp-ep-layers",
         "TP {tensor_parallel}, EP {expert_parallel}, {layers} layers",
@@ -125,34 +125,34 @@ def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
         ),
         (
             "activations",
-            found.activations,
+            unbudgeted.activations,
             sentence("serving.peak-profile-run", "peak of the profile run: tokens, logits, sampling"),
         ),
         (
             "engine context",
-            found.non_torch,
+            unbudgeted.non_torch,
             sentence("serving.cuda-context-nccl", "CUDA context, NCCL and all-reduce buffers"),
         ),
-        ("cuda graphs", found.graphs, sentence("serving.captured-decode", "captured decode steps")),
-        ("kept free", found.kept, found.note),
+        ("cuda graphs", unbudgeted.graphs, sentence("serving.captured-decode", "captured decode steps")),
+        ("kept free", unbudgeted.kept_free, unbudgeted.note),
         *(
             (
                 (
                     sentence("serving.wanted-free-start", "wanted free at the start"),
-                    found.short + _missing(found, held, card),
-                    found.note,
+                    unbudgeted.short + _missing(unbudgeted, resident, card),
+                    unbudgeted.note,
                 ),
             )
-            if found.short
+            if unbudgeted.short
             else ()
         ),
     )
 
 
-def _missing(found: Budget, weights: float, card: Card) -> float:
+def _missing(budget: Budget, weights: float, card: Card) -> float:
     """What is free beside what the engine would use: with the shortage it makes the ledger overflow by just that."""
     free = card.free if card.free is not None else card.capacity
-    return max(0.0, (free or 0.0) - weights - found.total)
+    return max(0.0, (free or 0.0) - weights - budget.total)
 
 
 def _growth(request: Request, span: Span) -> Growth:
@@ -217,8 +217,8 @@ def cache_tokens(request: Request, pool: float | None = None) -> float | None:
 def cache_bytes(request: Request) -> float | None:
     """Bytes of cache that the budget leaves on the tightest GPU; None when the capacity is unknown."""
     rooms = [share.room_bytes for share in shares(request) if share.device != "ram"]
-    known = [room for room in rooms if room is not None]
-    return min(known) if known and len(known) == len(rooms) else None
+    known_rooms = [room for room in rooms if room is not None]
+    return min(known_rooms) if known_rooms and len(known_rooms) == len(rooms) else None
 
 
 def _ram(request: Request, ranks: int) -> Share:

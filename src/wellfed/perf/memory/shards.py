@@ -13,7 +13,7 @@ from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.context_ranks import context_ranks, prefill_ranks
-from wellfed.perf.memory.held import held, kv_projection_share, replicated_share
+from wellfed.perf.memory.held import kv_projection_share, replicated_share, weight_sums
 from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import cache_profile, layer_bytes, option
 from wellfed.perf.memory.split import Span
@@ -34,7 +34,7 @@ class RankWeights:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Bytes of weights on one GPU."""
         return self.attention + self.dense + self.routed + self.replicated + self.embedding + self.head
 
 
@@ -77,7 +77,7 @@ def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> 
     Vocabulary-parallel embedding and head; norms and routers everywhere; MLA's down projections everywhere; k and v
     projections copied once ranks outnumber KV heads.
     """
-    sums, tensor = held(weights), max(1, layout.tensor_parallel)
+    sums, tensor = weight_sums(weights), max(1, layout.tensor_parallel)
     attention = sums.attention[span.last] - sums.attention[span.first]
     ranks = attention_ranks(layout)
     routed = (sums.routed[span.last] - sums.routed[span.first]) * _padding(model, weights, layout)

@@ -33,7 +33,7 @@ class Share:
     def ledger_of(self, terms: tuple[Named, ...]) -> DeviceMemory:
         """The ledger with what grows already known."""
         device = self.device
-        grown = tuple([MemoryTerm(device, *named) for named in terms])
+        grown = tuple([MemoryTerm(device, *term) for term in terms])
         return DeviceMemory(device, self.fixed + grown, self.capacity_bytes, self.free_bytes)
 
     @property
@@ -101,7 +101,7 @@ def distinct(shares: tuple[Share, ...]) -> tuple[Share, ...]:
     for share in shares:
         room = share.room_bytes
         key, order = id(share.growth), -inf if room is None else room
-        known = tightest.get(key)
-        if known is None or order < known[0]:
+        seen_before = tightest.get(key)
+        if seen_before is None or order < seen_before[0]:
             tightest[key] = (order, share)
     return tuple([share for _, share in tightest.values()])

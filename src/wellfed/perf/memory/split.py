@@ -21,7 +21,7 @@ class Span:
 
     @property
     def layers(self) -> int:
-        """How many."""
+        """How many layers."""
         return self.last - self.first
 
 

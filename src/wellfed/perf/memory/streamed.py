@@ -12,7 +12,7 @@ from wellfed.message import sentence
 from wellfed.nouns.estimate import Memory
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Request
-from wellfed.perf.memory.held import held
+from wellfed.perf.memory.held import weight_sums
 from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.share import Share
 from wellfed.units import GIB
@@ -47,7 +47,7 @@ def _fitted(share: Share, request: Request) -> Share:
     missing = share.grown_bytes(context, request.layout.slots(request.workload.concurrency)) - room
     if missing <= 0:
         return share
-    routed = held(request.weights).routed[-1]
+    routed = weight_sums(request.weights).routed[-1]
     kept_out = min(missing + _KEPT_FREE_BYTES, (1 - _LEAST_SHARE) * routed)
     note = sentence("streamed.note", "{size:.0f} GiB of experts are read from disk when needed", size=kept_out / GIB)
     fixed = tuple(
@@ -57,11 +57,11 @@ def _fitted(share: Share, request: Request) -> Share:
     return replace(share, fixed=fixed)
 
 
-def on_disk_bytes(whole: Memory, streamed: Memory) -> float:
+def on_disk_bytes(in_memory: Memory, streamed: Memory) -> float:
     """Bytes of experts that are not in memory, from the ledgers with and without streaming."""
 
     def weights(memory: Memory) -> float:
         terms = [term for device in memory.devices if device.device == "ram" for term in device.terms]
         return sum(term.bytes for term in terms if term.name == "weights")
 
-    return max(0.0, weights(whole) - weights(streamed))
+    return max(0.0, weights(in_memory) - weights(streamed))

@@ -38,9 +38,9 @@ def as_seen(load: Workload, layout: Layout) -> Workload:
     bound = _bound(pictures, layout)
     if not bound:
         return load
-    found = seen(pictures.sight, pictures.width, pictures.height, bound)
-    fewer = pictures.count * (pictures.seen.tokens - found.tokens)
-    changed = replace(pictures, seen=found, most=_bounded(pictures, bound))
+    picture = seen(pictures.sight, pictures.width, pictures.height, bound)
+    fewer = pictures.count * (pictures.seen.tokens - picture.tokens)
+    changed = replace(pictures, seen=picture, most=_bounded(pictures, bound))
     return replace(load, prompt_tokens=load.prompt_tokens - fewer, pictures=changed)
 
 
@@ -67,8 +67,8 @@ def _bounded(pictures: Pictures, bound: int) -> Seen | None:
 
 def tower_parameters(model: Model, pictures: Pictures | None) -> float:
     """As the model's files count them; else those of the family's tower."""
-    held = float(sum(tensor.elements for tensor in model.extra_tensors if tensor.part in (Part.VISION, Part.AUDIO)))
-    return held or (pictures.tower.parameters if pictures is not None and pictures.tower is not None else 0.0)
+    counted = float(sum(tensor.elements for tensor in model.extra_tensors if tensor.part in (Part.VISION, Part.AUDIO)))
+    return counted or (pictures.tower.parameters if pictures is not None and pictures.tower is not None else 0.0)
 
 
 def local_tower(request: Request) -> tuple[Named, ...]:
@@ -95,10 +95,10 @@ def served_tower(request: Request) -> float:
     pictures, layout = request.workload.pictures, request.layout
     if pictures is None or pictures.tower is None:
         return 0.0
-    count, one = _pass(pictures, layout, request.workload.context)
+    count, picture = _pass(pictures, layout, request.workload.context)
     ranks = max(1, layout.tensor_parallel)
-    alive = pictures.tower.activation_bytes(count * one.patches, _HALF_BYTES, ranks)
-    return alive + pictures.handed_on_bytes(max(count * one.tokens, _budget(layout)), request.model.hidden)
+    alive = pictures.tower.activation_bytes(count * picture.patches, _HALF_BYTES, ranks)
+    return alive + pictures.handed_on_bytes(max(count * picture.tokens, _budget(layout)), request.model.hidden)
 
 
 def _budget(layout: Layout) -> int:

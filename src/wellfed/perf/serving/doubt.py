@@ -52,10 +52,10 @@ def sigma(calibration: Calibration, request: Request, metric: str, crowd: float)
     return calibration.sigma(f"{cls} {nearness(request, metric, rows, sources, crowd)}", calibration.sigma(cls))
 
 
-def told(calibration: Calibration, request: Request) -> Assumption:
+def evidence(calibration: Calibration, request: Request) -> Assumption:
     """How many measurements stand behind the estimate."""
     rows, gpu = calibration.support.get(kind_measured(request), 0), gpu_of(request.machine)
-    what = sentence(
+    setting = sentence(
         "doubt.on-with",
         "{engine} on {architecture} with {gpu}",
         engine=request.layout.engine.value,
@@ -64,10 +64,12 @@ def told(calibration: Calibration, request: Request) -> Assumption:
     )
     if not rows:
         return Assumption(
-            sentence("doubt.no-measurement", "no measurement of {what} stands behind this", what=what),
+            sentence("doubt.no-measurement", "no measurement of {what} stands behind this", what=setting),
             sentence("doubt.interval-kinds-left", "the interval is that of kinds left out"),
         )
     return Assumption(
-        sentence("doubt.measurements-stand", "{rows} measurements of {what} stand behind this", rows=rows, what=what),
+        sentence(
+            "doubt.measurements-stand", "{rows} measurements of {what} stand behind this", rows=rows, what=setting
+        ),
         sentence("doubt.those-other-kinds", "those of other kinds, less near, too"),
     )

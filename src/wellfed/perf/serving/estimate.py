@@ -14,7 +14,7 @@ from wellfed.nouns.plan import Request
 from wellfed.perf.host import host_speed
 from wellfed.perf.memory import memory
 from wellfed.perf.serving.disaggregation import Split, split
-from wellfed.perf.serving.doubt import sigma, told
+from wellfed.perf.serving.doubt import evidence, sigma
 from wellfed.perf.serving.formats import formats, gpu_of, kinds
 from wellfed.perf.serving.knobs import Knobs, knobs
 from wellfed.perf.serving.load import Arrived, Served, arrivals, others, serve
@@ -23,7 +23,7 @@ from wellfed.perf.serving.shape import Shape, shape_of
 from wellfed.perf.serving.step import forward, smaller
 from wellfed.perf.serving.terms import HOST, terms
 from wellfed.perf.tower import TOWER_SIGMA, tower_share
-from wellfed.perf.tower import told as tower_told
+from wellfed.perf.tower import assumptions as tower_assumptions
 from wellfed.provenance import Assumption
 
 _NOTHING_S = 1e-9
@@ -43,8 +43,8 @@ def estimate_serving(request: Request, calibration: Calibration) -> Estimate:
     arrived = _under_load(request, shape, parameters)
     if not isinstance(arrived, Arrived):
         return _estimate(request, calibration, space, shape, parameters, arrived)
-    found = _estimate(request, calibration, space, shape, parameters, arrived.served)
-    return replace(found, ttft_p99_s=arrived.ttft_p99, assumptions=(*found.assumptions, *_overload(arrived)))
+    estimate = _estimate(request, calibration, space, shape, parameters, arrived.served)
+    return replace(estimate, ttft_p99_s=arrived.ttft_p99, assumptions=(*estimate.assumptions, *_overload(arrived)))
 
 
 def serving_speeds(request: Request, calibration: Calibration) -> Speeds:
@@ -134,36 +134,36 @@ def _estimate(
         total_tok_s=Quantity.lognormal(speeds.total_tok_s, doubt),
         limited_by=_limited_by(served, space, decode),
         running=served.running * replicas,
-        assumptions=(*_assumptions(request, space), told(calibration, request)),
+        assumptions=(*_assumptions(request, space), evidence(calibration, request)),
         calibration=calibration.id,
     )
 
 
 def prompt_rate(shape: Shape, parameters: Knobs) -> float:
     """Prompt tokens per second of a replica that does nothing else."""
-    taken = smaller(shape.prompt, shape.chunk) * shape.groups
-    return taken * shape.stages / forward(shape, parameters, 0.0, taken).seconds
+    pass_tokens = smaller(shape.prompt, shape.chunk) * shape.groups
+    return pass_tokens * shape.stages / forward(shape, parameters, 0.0, pass_tokens).seconds
 
 
 def _decode_terms(shape: Shape, parameters: Knobs, served: Served) -> tuple[Term, ...]:
     """Of one token: its passes, and the prompts of others among them."""
-    own = terms(shape, parameters, served.batch, 0.0, 1 / shape.gain)
+    decode = terms(shape, parameters, served.batch, 0.0, 1 / shape.gain)
     prompts = others(served, shape.gain)
-    return (*own, Term("prompts of others", prompts, "prefill", "gpu")) if prompts > 0 else own
+    return (*decode, Term("prompts of others", prompts, "prefill", "gpu")) if prompts > 0 else decode
 
 
 def _prefill_terms(shape: Shape, parameters: Knobs, served: Served) -> tuple[Term, ...]:
     """Of one prompt, from its arrival to its first token."""
     passes = shape.prompt / smaller(shape.prompt, shape.chunk)
-    own = terms(shape, parameters, served.batch * shape.mixed, served.taken, passes)
-    steps = max(0.0, served.prefill - sum(term.seconds for term in own))
+    prefill = terms(shape, parameters, served.batch * shape.mixed, served.taken, passes)
+    steps = max(0.0, served.prefill - sum(term.seconds for term in prefill))
     waits = (
         Term("wait for a pass", steps, "batching", "gpu"),
         Term("other prompts", served.wait, "prefill", "gpu"),
         Term("queue for a slot", served.queue, "running sequences", "gpu"),
         Term("request handling", served.handling, HOST, "host"),
     )
-    return (*own, *(term for term in waits if term.seconds > _NOTHING_S))
+    return (*prefill, *(term for term in waits if term.seconds > _NOTHING_S))
 
 
 def _limited_by(served: Served, space: Room, decode: tuple[Term, ...]) -> str:
@@ -174,22 +174,22 @@ def _limited_by(served: Served, space: Room, decode: tuple[Term, ...]) -> str:
 
 
 def _assumptions(request: Request, space: Room) -> tuple[Assumption, ...]:
-    found = [
+    assumptions = [
         Assumption(
             sentence("perf.estimate.clients-start", "clients start together and ask again when answered"),
             sentence("perf.estimate.load-generators-do", "as load generators do"),
         )
     ]
     if request.workload.request_rate is not None:
-        found = [Assumption(sentence("perf.estimate.requests-come-random", "requests come at random (Poisson)"))]
+        assumptions = [Assumption(sentence("perf.estimate.requests-come-random", "requests come at random (Poisson)"))]
     if space.cached is None:
-        found.append(
+        assumptions.append(
             Assumption(
                 sentence("perf.estimate.cache-room-every", "the cache has room for every sequence"),
                 sentence("perf.estimate.gpu-memory-unknown", "a GPU's memory is unknown"),
             )
         )
-    return (*found, *tower_told(request.workload.pictures), *host_speed(request.machine).assumptions)
+    return (*assumptions, *tower_assumptions(request.workload.pictures), *host_speed(request.machine).assumptions)
 
 
 def _overload(arrived: Arrived) -> tuple[Assumption, ...]:
@@ -243,36 +243,38 @@ def prefill_layout(layout: Layout) -> tuple[Layout, int]:
 
 def _estimate_split(request: Request, calibration: Calibration) -> Estimate:
     """Prefill and decode on pools of their own."""
-    whole = replace(request, layout=replace(request.layout, prefill_gpus=0))
-    space = room(whole)
+    together = replace(request, layout=replace(request.layout, prefill_gpus=0))
+    space = room(together)
     two, parameters = pools(request, space), knobs_for(request, calibration)
     shape, prompt_shape = two.decode, two.prefill
     clients = request.workload.concurrency
-    found = split(prompt_shape, shape, parameters, two.prefill_workers, two.decode_workers, clients, two.matched)
-    decode = terms(shape, parameters, found.batch, 0.0, 1 / shape.gain)
+    split_load = split(prompt_shape, shape, parameters, two.prefill_workers, two.decode_workers, clients, two.matched)
+    decode = terms(shape, parameters, split_load.batch, 0.0, 1 / shape.gain)
     return Estimate(
-        memory=memory(whole),
+        memory=memory(together),
         decode=decode,
-        prefill=_split_terms(prompt_shape, parameters, found),
-        ttft_s=Quantity.lognormal(found.ttft, calibration.sigma(f"{DISAGGREGATED} ttft")),
-        tpot_s=Quantity.lognormal(found.tpot, calibration.sigma(f"{DISAGGREGATED} tpot")),
-        prefill_tok_s=Quantity.lognormal(found.prefill_rate * shape.prompt, calibration.sigma(f"{DISAGGREGATED} ttft")),
-        total_tok_s=Quantity.lognormal(found.rate * shape.output, calibration.sigma(f"{DISAGGREGATED} tpot")),
-        limited_by="prefill workers" if found.rate > 0.8 * found.prefill_rate else heaviest_limit(decode),
-        running=found.running,
+        prefill=_split_terms(prompt_shape, parameters, split_load),
+        ttft_s=Quantity.lognormal(split_load.ttft, calibration.sigma(f"{DISAGGREGATED} ttft")),
+        tpot_s=Quantity.lognormal(split_load.tpot, calibration.sigma(f"{DISAGGREGATED} tpot")),
+        prefill_tok_s=Quantity.lognormal(
+            split_load.prefill_rate * shape.prompt, calibration.sigma(f"{DISAGGREGATED} ttft")
+        ),
+        total_tok_s=Quantity.lognormal(split_load.rate * shape.output, calibration.sigma(f"{DISAGGREGATED} tpot")),
+        limited_by="prefill workers" if split_load.rate > 0.8 * split_load.prefill_rate else heaviest_limit(decode),
+        running=split_load.running,
         assumptions=_assumptions(request, space),
         calibration=calibration.id,
     )
 
 
-def _split_terms(shape: Shape, parameters: Knobs, found: Split) -> tuple[Term, ...]:
-    taken = smaller(shape.prompt, shape.chunk)
-    own = terms(shape, parameters, 0.0, taken * shape.groups, shape.prompt / taken)
-    rest = max(0.0, found.ttft - found.prefill - found.transfer)
-    queue = max(0.0, found.queue)
+def _split_terms(shape: Shape, parameters: Knobs, split_load: Split) -> tuple[Term, ...]:
+    pass_tokens = smaller(shape.prompt, shape.chunk)
+    prefill = terms(shape, parameters, 0.0, pass_tokens * shape.groups, shape.prompt / pass_tokens)
+    rest = max(0.0, split_load.ttft - split_load.prefill - split_load.transfer)
+    queue = max(0.0, split_load.queue)
     waits = (
-        Term("cache handed over", found.transfer, "link bandwidth", "link"),
+        Term("cache handed over", split_load.transfer, "link bandwidth", "link"),
         Term("queue for a worker", queue, "prefill workers", "gpu"),
         Term("request handling", rest - queue, HOST, "host"),
     )
-    return (*own, *(term for term in waits if term.seconds > 0))
+    return (*prefill, *(term for term in waits if term.seconds > 0))

@@ -94,17 +94,17 @@ def scopes(gpu: GpuSpec) -> tuple[str, ...]:
     rate, of which they reach more.
     """
     kind = memory_kind(gpu)
-    found = (gpu.vendor, gpu.architecture, kind, f"{gpu.architecture}-{kind}")
-    half, whole = gpu.peak.bf16 or gpu.peak.fp16, gpu.peak.int8
-    return (*found, "halved") if half and whole and kind == "gddr" and whole > _HALVED * half else found
+    names = (gpu.vendor, gpu.architecture, kind, f"{gpu.architecture}-{kind}")
+    half, int8 = gpu.peak.bf16 or gpu.peak.fp16, gpu.peak.int8
+    return (*names, "halved") if half and int8 and kind == "gddr" and int8 > _HALVED * half else names
 
 
 def kinds(gpu: GpuSpec, layout: Layout) -> tuple[str, ...]:
     """The device's kinds; `tuned` where the engine's kernels were tuned for model and machine (option `tuned`), and
     `submitted` where that was done to win a comparison (`tuned` is `submitted`).
     """
-    told = dict(layout.options).get("tuned")
-    return scopes(gpu) if told is None else (*scopes(gpu), "tuned", *(("submitted",) if told == "submitted" else ()))
+    tuned = dict(layout.options).get("tuned")
+    return scopes(gpu) if tuned is None else (*scopes(gpu), "tuned", *(("submitted",) if tuned == "submitted" else ()))
 
 
 def memory_kind(gpu: GpuSpec) -> str:

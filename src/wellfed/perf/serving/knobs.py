@@ -110,20 +110,20 @@ def keys(engine: Engine, formats: Mapping[str, str], scopes: Iterable[str], avai
     ...); factors that the calibration (`available`) has not are 1.
     """
     engine = _LIKE.get(engine, engine)
-    found = {field: [f"serving.{name}"] for field, name in _COMMON.items()}
-    found |= {field: [f"serving.{engine.value}.{field}"] for field in _BY_ENGINE}
-    found |= {field: [f"serving.{engine.value}.{name}"] for field, name in _WAITS.items()}
-    found["kernel_s"] = ["serving.kernel_s", f"serving.{engine.value}.kernel_share"]
-    found["cache_fraction"] = ["serving.cache_bandwidth_fraction"]
-    found |= {field: [f"serving.bandwidth_fraction.{formats[field]}"] for field in _READS}
-    found |= {field: [f"serving.compute_fraction.{formats[field]}"] for field in _RATES}
+    parameter_names = {field: [f"serving.{name}"] for field, name in _COMMON.items()}
+    parameter_names |= {field: [f"serving.{engine.value}.{field}"] for field in _BY_ENGINE}
+    parameter_names |= {field: [f"serving.{engine.value}.{name}"] for field, name in _WAITS.items()}
+    parameter_names["kernel_s"] = ["serving.kernel_s", f"serving.{engine.value}.kernel_share"]
+    parameter_names["cache_fraction"] = ["serving.cache_bandwidth_fraction"]
+    parameter_names |= {field: [f"serving.bandwidth_fraction.{formats[field]}"] for field in _READS}
+    parameter_names |= {field: [f"serving.compute_fraction.{formats[field]}"] for field in _RATES}
     for scope in scopes:
         for factor, fields in _FACTORS.items():
             key = f"serving.{factor}.{scope}"
             if key in available:
                 for field in fields:
-                    found[field].append(key)
-    return {field: tuple(names) for field, names in found.items()}
+                    parameter_names[field].append(key)
+    return {field: tuple(names) for field, names in parameter_names.items()}
 
 
 def bounded(field: str, value: float) -> float:
@@ -134,8 +134,8 @@ def bounded(field: str, value: float) -> float:
     most = _MOST.get(field)
     if most is None:
         return value
-    found: float = value * (1 + (value / most) ** _KNEE) ** (-1 / _KNEE)
-    return found
+    softly_bounded: float = value * (1 + (value / most) ** _KNEE) ** (-1 / _KNEE)
+    return softly_bounded
 
 
 _KNEE = 6
@@ -148,8 +148,10 @@ def knobs(calibration: Calibration, engine: Engine, formats: Mapping[str, str], 
     """The parameters for one engine, device and set of matrix formats. Raises BadInput where one is missing."""
     values = calibration.parameters
     try:
-        found = keys(engine, formats, scopes, values.keys())
-        return Knobs(**{field: bounded(field, prod(values[key] for key in names)) for field, names in found.items()})
+        names_by_field = keys(engine, formats, scopes, values.keys())
+        return Knobs(
+            **{field: bounded(field, prod(values[key] for key in names)) for field, names in names_by_field.items()}
+        )
     except KeyError as error:
         hint = sentence("knobs.wellfed-accuracy", "`wellfed accuracy --refit` makes calibrations that hold all of them")
         raise BadInput(
@@ -168,7 +170,11 @@ def required(engines: Iterable[Engine]) -> tuple[str, ...]:
     widths = ("w16", "w8", "w4")
     kinds = ("fp16", "fp8", "fp4", "int8", "unpacked")
     formats = [dict.fromkeys(_READS, width) | dict.fromkeys(_RATES, kind) for width in widths for kind in kinds]
-    found = {
-        key for engine in engines for each in formats for names in keys(engine, each, (), ()).values() for key in names
+    parameter_names = {
+        key
+        for engine in engines
+        for fields in formats
+        for names in keys(engine, fields, (), ()).values()
+        for key in names
     }
-    return tuple(sorted(found))
+    return tuple(sorted(parameter_names))

@@ -42,8 +42,8 @@ def link(machine: Machine, gpu: GpuSpec, ranks: int) -> Link:
                 )
             )
         share = network / per_node
-        own = share if gpu.unified_memory else min(share, _over_pcie(machine, gpu, per_node))  # to the adapter
-        return Link(own, _NETWORK_LATENCY, 0.0)
+        to_adapter = share if gpu.unified_memory else min(share, _over_pcie(machine, gpu, per_node))  # to the adapter
+        return Link(to_adapter, _NETWORK_LATENCY, 0.0)
     direct = _direct(machine, gpu, ranks)
     if direct is not None:
         return Link(direct, 1.0, 1.0)
@@ -67,8 +67,8 @@ def _direct(machine: Machine, gpu: GpuSpec, ranks: int) -> float | None:
 
 def _over_pcie(machine: Machine, gpu: GpuSpec, ranks: int) -> float:
     """The narrowest link of the GPUs used; the data sheet's where a link is unknown."""
-    own = PcieLink(min(gpu.pcie_generation or 4, 6), gpu.pcie_lanes or 16)
-    links = [each.link or own for each in machine.gpus[:ranks]] or [own]
+    own_link = PcieLink(min(gpu.pcie_generation or 4, 6), gpu.pcie_lanes or 16)
+    links = [gpu.link or own_link for gpu in machine.gpus[:ranks]] or [own_link]
     return min(_PCIE_BYTES_PER_S.get(link.generation, 13e9 / 2) * link.width / 16 for link in links)
 
 
@@ -82,5 +82,5 @@ def pcie_bytes_per_s(machine: Machine) -> float:
 
 def _way(machine: Machine, ranks: int) -> Way:
     """The longest way among the first `ranks` GPUs: as told, else what their driver gives."""
-    told = slowest_way(machine, ranks)
-    return max((usual_way(gpu) for gpu in machine.gpus[:ranks]), default=Way.DIRECT) if told is None else told
+    way = slowest_way(machine, ranks)
+    return max((usual_way(gpu) for gpu in machine.gpus[:ranks]), default=Way.DIRECT) if way is None else way

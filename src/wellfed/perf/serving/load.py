@@ -62,27 +62,32 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
         batch = decoding / shape.stages
         alone = forward(shape, knobs, batch, 0.0).seconds
         arriving = rest * busy / shape.stages * shape.gain * shape.prompt / shape.output
-        taken = larger(per_pass, smaller(arriving * shape.interval, shape.chunk + 0 * arriving))
-        together = forward(shape, knobs, batch * shape.mixed, taken).seconds
+        pass_tokens = larger(per_pass, smaller(arriving * shape.interval, shape.chunk + 0 * arriving))
+        together = forward(shape, knobs, batch * shape.mixed, pass_tokens).seconds
         extra = larger(together - alone * shape.mixed, 0.0 * alone)
-        share = arriving / taken * (1 - first)
-        whole, start = _start(shape, knobs, first, rest, batch, alone)
+        share = arriving / pass_tokens * (1 - first)
+        first_round, start = _start(shape, knobs, first, rest, batch, alone)
         tpot = (alone + share * extra) / shape.gain + start
         prefill = shape.prompt / per_pass * together + knobs.prefill_wait * alone * company * ahead
-        held = shape.output * tpot
-        queued = knobs.clumping * closed_wait(shape.prompt * extra / taken, held, admitted)
+        decoding_s = shape.output * tpot
+        queued = knobs.clumping * closed_wait(shape.prompt * extra / pass_tokens, decoding_s, admitted)
         looked = (alone + share * extra) / 2 * company * shape.interval
-        wait = (queued + looked) * (1 - first) + first * whole / 2
+        wait = (queued + looked) * (1 - first) + first * first_round / 2
         wait = wait + knobs.group_wait * tpot * (1 - 1 / shape.groups)
-        busy = held / (held + prefill + wait)
+        busy = decoding_s / (decoding_s + prefill + wait)
     handling = (knobs.request_s + knobs.frontend_s * first * shape.clients / 2) / shape.pace
-    stay = held + prefill + wait
+    stay = decoding_s + prefill + wait
     rate = smaller(admitted / stay, shape.clients / (stay + handling))
     rate = _no_faster(rate, shape.pace / knobs.frontend_s)
     late = larger(shape.clients - admitted, 0.0 * admitted)
     # clients that come again wait a whole queue each time; of those that come once, the last waits longest
     again = larger(1 - shape.clients / shape.requests, 0.0 * admitted)
-    offset = (1 - again) * late / shape.clients * (shape.spread * whole + (1 - shape.spread) * (held + whole) / 2)
+    offset = (
+        (1 - again)
+        * late
+        / shape.clients
+        * (shape.spread * first_round + (1 - shape.spread) * (decoding_s + first_round) / 2)
+    )
     full = larger(shape.clients / rate - stay - handling, 0.0 * admitted)  # Little's law
     queue = full * (again + (1 - again) * late / shape.clients / 2) + offset
     # at the start prompts are let in that will not have room to grow: their wait comes amid their answers
@@ -91,7 +96,7 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
     queue, start, tpot = queue - amid, start + amid / shape.output, tpot + amid / shape.output
     ttft = handling + prefill + wait + queue
     running = admitted * busy
-    return Served(tpot, ttft, running, rate, batch, taken, share, extra, start, prefill, wait, queue, handling)
+    return Served(tpot, ttft, running, rate, batch, pass_tokens, share, extra, start, prefill, wait, queue, handling)
 
 
 def _start(shape: Shape, knobs: Knobs, first: float, others: float, batch: float, alone: float) -> tuple[float, float]:
@@ -105,9 +110,9 @@ def _start(shape: Shape, knobs: Knobs, first: float, others: float, batch: float
     full = smaller((others + 1) * shape.prompt, shape.chunk + 0 * others)
     together = forward(shape, knobs, batch * shape.mixed, full).seconds
     extra = larger(together - alone * shape.mixed, 0.0 * alone)
-    whole = others * shape.prompt * extra / full
-    each = whole / 2 * shape.inverse
-    return whole, first * (shape.mixed * smaller(each, extra) + (1 - shape.mixed) * each)
+    chunk_wait = others * shape.prompt * extra / full
+    each_wait = chunk_wait / 2 * shape.inverse
+    return chunk_wait, first * (shape.mixed * smaller(each_wait, extra) + (1 - shape.mixed) * each_wait)
 
 
 def closed_wait(service_s: float, away_s: float, clients: float) -> float:
@@ -133,8 +138,8 @@ def fed(shape: Shape) -> float:
 
 def _no_faster(rate: float, most: float) -> float:
     """The smaller of two rates, rounded where they are alike."""
-    found: float = (rate**-4 + most**-4) ** -0.25
-    return found
+    bounded_rate: float = (rate**-4 + most**-4) ** -0.25
+    return bounded_rate
 
 
 class Arrived(NamedTuple):
@@ -162,17 +167,17 @@ def arrivals(shape: Shape, knobs: Knobs, rate: float) -> Arrived:
         late = 2 * grown + most.prefill
         served = most._replace(queue=grown, wait=0.0, rate=capacity, ttft=most.handling + most.prefill + grown)
         return Arrived(served, most.handling + late, load)
-    found = _steady(shape, knobs, rate, slots)
-    held = shape.output * found.tpot + found.prefill
-    pass_s = found.tpot * shape.gain
-    busy = min(_MOST_BUSY, found.share * found.extra / pass_s)
-    queued = busy / (2 * (1 - busy)) * found.extra / max(1.0, found.taken / shape.prompt)
-    crowd = min(0.999, rate * held / slots)
-    queue = 0.5 * crowd ** (math.sqrt(2 * (slots + 1)) - 1) / (slots * (1 - crowd)) * held
-    wait = found.wait + queued
-    ttft = found.handling + found.prefill + wait + queue
-    late = found.handling + found.prefill + (wait + queue) * _P99
-    return Arrived(found._replace(wait=wait, queue=queue, ttft=ttft, rate=rate), late, load)
+    steady = _steady(shape, knobs, rate, slots)
+    stay_s = shape.output * steady.tpot + steady.prefill
+    pass_s = steady.tpot * shape.gain
+    busy = min(_MOST_BUSY, steady.share * steady.extra / pass_s)
+    queued = busy / (2 * (1 - busy)) * steady.extra / max(1.0, steady.taken / shape.prompt)
+    crowd = min(0.999, rate * stay_s / slots)
+    queue = 0.5 * crowd ** (math.sqrt(2 * (slots + 1)) - 1) / (slots * (1 - crowd)) * stay_s
+    wait = steady.wait + queued
+    ttft = steady.handling + steady.prefill + wait + queue
+    late = steady.handling + steady.prefill + (wait + queue) * _P99
+    return Arrived(steady._replace(wait=wait, queue=queue, ttft=ttft, rate=rate), late, load)
 
 
 def _steady(shape: Shape, knobs: Knobs, rate: float, slots: float) -> Served:
@@ -180,8 +185,8 @@ def _steady(shape: Shape, knobs: Knobs, rate: float, slots: float) -> Served:
     low, high = 0.0, slots
     for _ in range(18):
         middle = (low + high) / 2
-        found = serve(replace(shape, clients=middle), knobs)
-        if middle / (shape.output * found.tpot + found.prefill) < rate:
+        served = serve(replace(shape, clients=middle), knobs)
+        if middle / (shape.output * served.tpot + served.prefill) < rate:
             low = middle
         else:
             high = middle

@@ -46,13 +46,13 @@ def room(request: Request) -> Room:
     reserved = _reserved(request)
     limit, groups = float(max(1, layout.max_sequences)), max(1, layout.attention_data_parallel)
 
-    def held(tokens: float) -> float | None:
+    def fitting(tokens: float) -> float | None:
         per_group = most_sequences(devices, max(1, round(tokens)))
         return None if per_group is None else float(per_group * groups)
 
-    cached = held(prompt + reserved)
+    cached = fitting(prompt + reserved)
     slots = max(1.0, limit if cached is None else min(limit, cached))
     if cached is None or cached >= limit or layout.engine is not Engine.VLLM:
         return Room(cached, slots, slots)
-    begun = held(prompt)
+    begun = fitting(prompt)
     return Room(cached, slots, max(slots, min(limit, limit if begun is None else begun)))

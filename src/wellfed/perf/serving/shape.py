@@ -187,17 +187,17 @@ class _Beside:
     (vllm/lora/punica_wrapper: shrink and expand).
     """
 
-    one: Adapted | None = None
+    adapted: Adapted | None = None
     active: float = 0.0
     kernels: float = 0.0
 
     def read(self, part: Part) -> float:
         """Bytes in 16 bits."""
-        return 0.0 if self.one is None else 2 * self.active * self.one.elements.get(part, 0.0)
+        return 0.0 if self.adapted is None else 2 * self.active * self.adapted.elements.get(part, 0.0)
 
     def flops(self, part: Part) -> float:
         """For each token."""
-        return 0.0 if self.one is None else 2 * self.one.elements.get(part, 0.0)
+        return 0.0 if self.adapted is None else 2 * self.adapted.elements.get(part, 0.0)
 
 
 _ADAPTED_INPUTS = 4  # of a layer: queries with keys and values, their output, gate with up, down
@@ -222,6 +222,37 @@ def _conversions(sums: Totals, kinds: Mapping[str, str]) -> float:
         ("routed_rate", sums.moe_blocks),
     )
     return sum(2.0 * count for name, count in blocks if kinds[name] in {"fp8", "fp4"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Sequence:
+    """What attention asks for one sequence, over all layers: elements of cache, FLOP of scores."""
+
+    read_elements: float  # that one decode step reads on a rank
+    score_flops: float  # of one decoded token
+    prompt_score_flops: float
+    prompt_elements: float  # cached when the prompt ends
+    token_elements: float  # that its last token adds
+
+
+def _sequence(sums: Totals, load: Workload, inner: int) -> _Sequence:
+    """`inner`: ranks over which an attention group divides its cache."""
+    context, end = max(1, round(load.mean_decode_context)), max(1, load.depth_tokens + load.prompt_tokens)
+    kinds = [(layer.attention, count) for layer, count in sums.layers]
+    return _Sequence(
+        sum(count * kind.cache_read_elements(context) / kind.cache_shards(inner) for kind, count in kinds),
+        sum(count * kind.score_flops(1, context) for kind, count in kinds),
+        sum(count * kind.score_flops(max(1, load.prompt_tokens), end) for kind, count in kinds),
+        sum(count * kind.cache_elements(end) for kind, count in kinds),
+        sum(count * (kind.cache_elements(end) - kind.cache_elements(max(1, end - 1))) for kind, count in kinds),
+    )
+
+
+def _reduces(sums: Totals, ranks: int, inner: int, spread: bool) -> int:
+    """All-reduces of a step: two a block, but for attention that is not divided and experts that are exchanged."""
+    if ranks == 1:
+        return 0
+    return 2 * sums.blocks - (sums.moe_blocks if spread else 0) - (sums.blocks if inner == 1 else 0)
 
 
 def shape_of(
@@ -249,22 +280,11 @@ def shape_of(
         )
     inner = ranks // groups  # tensor-parallel ranks of an attention group
     element = kv_element_bytes(layout.kv_type)
-    context = max(1, round(load.mean_decode_context))
-    end = load.depth_tokens + load.prompt_tokens
-    cache = score = prompt = moved = each = 0.0
-    for layer, count in sums.layers:
-        attention = layer.attention
-        cache += count * attention.cache_read_elements(context) / attention.cache_shards(inner)
-        score += count * attention.score_flops(1, context)
-        prompt += count * attention.score_flops(max(1, load.prompt_tokens), max(1, end))
-        moved += count * attention.cache_elements(max(1, end))
-        each += count * (attention.cache_elements(max(1, end)) - attention.cache_elements(max(1, end - 1)))
+    sequence = _sequence(sums, load, inner)
     kinds = formats(weights, gpu)
     joint = link(machine, gpu, ranks * prefill_ranks(layout))
     spread = groups > 1 and sums.moe_blocks > 0
-    reduces = (
-        (2 * sums.blocks - (sums.moe_blocks if spread else 0) - (sums.blocks if inner == 1 else 0)) if ranks > 1 else 0
-    )
+    reduces = _reduces(sums, ranks, inner, spread)
     width = 2 * model.hidden  # bytes of a token's activation, BF16
     ring = 2 * (ranks - 1) / ranks
     reached = min(sums.active, ranks)
@@ -302,13 +322,15 @@ def shape_of(
         expert_share=sums.expert_share,
         expert_ranks=max(1, layout.expert_parallel),
         expert_width=sums.expert_width * max(1, layout.expert_parallel) / ranks,
-        cache_bytes=cache * element / max(parts, prompts),
-        score_flops=score / ranks / prompts,
-        prompt_score_flops=prompt / ranks / prompts,
+        cache_bytes=sequence.read_elements * element / max(parts, prompts),
+        score_flops=sequence.score_flops / ranks / prompts,
+        prompt_score_flops=sequence.prompt_score_flops / ranks / prompts,
         kernels=kernels,
         reduces=reduces + (sums.wide_norms if inner > 1 else 0) + divided.exchanges,
         exchanges=2 * sums.moe_blocks if spread else 0,
-        reduce_bytes=reduces * width * ring / prompts + divided.link_bytes + each * element * (prompts - 1) / prompts,
+        reduce_bytes=reduces * width * ring / prompts
+        + divided.link_bytes
+        + sequence.token_elements * element * (prompts - 1) / prompts,
         exchange_bytes=(sums.moe_blocks * reached * model.hidden * 3 / ranks * (ranks - 1) / ranks) if spread else 0,
         link_bandwidth=joint.bytes_per_s,
         link_factor=joint.latency,
@@ -324,7 +346,7 @@ def shape_of(
         mixed=1.0 if mixed else 0.0,
         drafts=1 + guess.tokens,
         gain=guess.acceptance_length,
-        context_bytes=moved * element,
+        context_bytes=sequence.prompt_elements * element,
         draft_share=guess.draft_share * guess.tokens,
         requests=load.requests * clients / max(1, load.concurrency) if load.requests else math.inf,
         inverse=mean_inverse(answer, load.length_spread),

@@ -29,7 +29,7 @@ class Pass(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """Seconds of the whole step: the terms one after the other."""
         return (
             self.attention + self.cache + self.dense + self.shared + self.experts + self.head + self.tower
             + self.drafts + self.link + self.kernels + self.launches + self.host

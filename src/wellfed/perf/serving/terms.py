@@ -16,7 +16,7 @@ def terms(shape: Shape, knobs: Knobs, decodes: float, prefill: float, times: flo
     seconds, both = forward(shape, knobs, decodes, prefill), sides(shape, knobs, decodes, prefill)
     cache = (both.cache[0], both.cache[1] + both.prompt_scores[1])
     wire, latency = both.link
-    named = (
+    parts = (
         ("attention projections", seconds.attention, slower_side(*both.attention), "gpu"),
         ("kv cache and scores", seconds.cache, slower_side(*cache), "gpu"),
         ("dense ffn", seconds.dense, slower_side(*both.dense), "gpu"),
@@ -30,4 +30,4 @@ def terms(shape: Shape, knobs: Knobs, decodes: float, prefill: float, times: flo
         ("launches by the host", seconds.launches, HOST, "host"),
         ("scheduler", seconds.host, HOST, "host"),
     )
-    return tuple(Term(name, spent * times, limit, device) for name, spent, limit, device in named if spent > 0)
+    return tuple(Term(name, spent * times, limit, device) for name, spent, limit, device in parts if spent > 0)

@@ -31,9 +31,9 @@ def best_throughput(
     """
     best: Estimate | None = None
     for layout in _layouts(request):
-        found = _best_batch(replace(request, layout=layout), calibration, tpot_limit_s, streamed)
-        if found is not None and (best is None or found.total_tok_s.value > best.total_tok_s.value):
-            best = found
+        best_batch = _best_batch(replace(request, layout=layout), calibration, tpot_limit_s, streamed)
+        if best_batch is not None and (best is None or best_batch.total_tok_s.value > best.total_tok_s.value):
+            best = best_batch
     if best is None:
         raise Unsupported(
             sentence(
@@ -67,12 +67,12 @@ def _layouts(request: Request) -> list[Layout]:
 def best_load(request: Request, calibration: Calibration, tpot_limit_s: float | None = None) -> Estimate:
     """As `best_throughput`, for the request's own layout: only the running batch is searched."""
     layout = replace(request.layout, max_sequences=_BATCHES[-1])
-    found = _best_batch(replace(request, layout=layout), calibration, tpot_limit_s, True)
-    if found is None:
+    best_batch = _best_batch(replace(request, layout=layout), calibration, tpot_limit_s, True)
+    if best_batch is None:
         raise Unsupported(
             sentence("throughput.does-fit-layout", "{request} does not fit in this layout", request=request.model.name)
         )
-    return replace(found, total_tok_s=_likely(found.total_tok_s.value, calibration))
+    return replace(best_batch, total_tok_s=_likely(best_batch.total_tok_s.value, calibration))
 
 
 def _likely(rate: float, calibration: Calibration) -> Quantity:
@@ -123,5 +123,5 @@ def _best_batch(
     replicas = request.layout.data_parallel
     load = replace(request.workload, concurrency=round(chosen * replicas), request_rate=None)
     layout = replace(request.layout, max_sequences=round(chosen))
-    found = estimate_serving(replace(request, workload=load, layout=layout), calibration)
-    return replace(found, total_tok_s=Quantity.exact(most * shape.output * replicas))
+    estimate = estimate_serving(replace(request, workload=load, layout=layout), calibration)
+    return replace(estimate, total_tok_s=Quantity.exact(most * shape.output * replicas))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wellfed.frozen import dataclass
 from wellfed.models.attention import FullAttention, LatentAttention
+from wellfed.models.attention_kinds import has_wide_norm
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model, runs
 from wellfed.models.tensor import Part
@@ -44,12 +45,12 @@ _MEMO_SIZE = 64
 def totals(model: Model, weights: Weights) -> Totals:
     """Sums over the layers. Remembered by identity: hashing a model of many layers costs more than the sums."""
     key = (id(model), id(weights))
-    known = _memo.get(key)
-    if known is None or known[0] is not model or known[1] is not weights:
+    cached = _memo.get(key)
+    if cached is None or cached[0] is not model or cached[1] is not weights:
         if len(_memo) >= _MEMO_SIZE:
             _memo.clear()
-        known = _memo[key] = (model, weights, _totals(model, weights))
-    return known[2]
+        cached = _memo[key] = (model, weights, _totals(model, weights))
+    return cached[2]
 
 
 def _totals(model: Model, weights: Weights) -> Totals:
@@ -69,15 +70,15 @@ def _totals(model: Model, weights: Weights) -> Totals:
             flops["routed"] += 2 * count * size.get(Part.ROUTED_EXPERTS, 0) * layer.ffn.active / layer.ffn.experts
         kernels += count * layer_kernels(layer)
     ffn = next((layer.ffn for layer, _ in distinct if isinstance(layer.ffn, MoeFfn)), None)
-    held = weights.layers
+    layers = weights.layers
     return Totals(
         layers=distinct,
-        attention=sum(layer.attention for layer in held),
+        attention=sum(layer.attention for layer in layers),
         replicated=replicated,
-        dense=sum(layer.dense_ffn for layer in held),
-        shared=sum(layer.shared_experts for layer in held),
-        routed=sum(layer.routed_experts for layer in held),
-        small=sum(layer.router + layer.norms for layer in held),
+        dense=sum(layer.dense_ffn for layer in layers),
+        shared=sum(layer.shared_experts for layer in layers),
+        routed=sum(layer.routed_experts for layer in layers),
+        small=sum(layer.router + layer.norms for layer in layers),
         attention_flops=flops["attention"],
         dense_flops=flops["dense"],
         shared_flops=flops["shared"],
@@ -90,7 +91,7 @@ def _totals(model: Model, weights: Weights) -> Totals:
         kernels=kernels,
         blocks=len(model.layers),
         moe_blocks=moe,
-        wide_norms=sum(n for layer, n in distinct if getattr(layer.attention, "wide_norm", False)),
+        wide_norms=sum(n for layer, n in distinct if has_wide_norm(layer.attention)),
     )
 
 

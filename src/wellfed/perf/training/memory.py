@@ -55,11 +55,11 @@ _TRAINED_PARTS = frozenset({Part.ATTENTION, Part.DENSE_FFN, Part.SHARED_EXPERTS}
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Weights by what happens to them; `whole` of the trained ones are embeddings that are trained beside adapters."""
+    """Weights by what happens to them; `embeddings` of the trained ones are those trained beside adapters."""
 
     frozen: int
     trained: int
-    whole: int = 0
+    embeddings: int = 0
 
 
 @lru_cache(maxsize=256)
@@ -78,8 +78,8 @@ def counts(request: TrainingRequest) -> Counts:
     model, task = request.model, request.task
     if task.method is Method.FULL:
         return Counts(0, model.parameters)
-    whole = model.vocabulary * model.hidden * (1 if model.tied_embeddings else 2) if task.embeddings else 0
-    return Counts(model.parameters, _adapters(model, task.rank, task.experts) + whole, whole)
+    embeddings = model.vocabulary * model.hidden * (1 if model.tied_embeddings else 2) if task.embeddings else 0
+    return Counts(model.parameters, _adapters(model, task.rank, task.experts) + embeddings, embeddings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ def per_weight(request: TrainingRequest) -> PerWeight:
     moments = _MOMENTS[task.optimizer]
     wide = task.optimizer in _WIDE_MOMENTS
     if task.method is not Method.FULL:
-        kept = counts(request)
-        narrow = kept.whole / max(1, kept.trained)
+        trained_counts = counts(request)
+        narrow = trained_counts.embeddings / max(1, trained_counts.trained)
         return PerWeight(4.0 - 2 * narrow, 4.0 - 2 * narrow, moments, 4.0 - 3 * narrow if wide else 2.0)
     if task.precision is Precision.AMP:
         return PerWeight(4.0, 4.0, moments, 4.0)
@@ -125,20 +125,22 @@ Named = tuple[str, float, str]
 
 
 def _gpu_terms(request: TrainingRequest) -> tuple[Named, ...]:
-    layout, kept = request.layout, counts(request)
-    each, ranks = per_weight(request), layout.gpus
+    layout, trained_counts = request.layout, counts(request)
+    per_trained, ranks = per_weight(request), layout.gpus
     weights_over = ranks if layout.shard.divides_weights else 1
     gradients_over = ranks if layout.shard in (Shard.ZERO2, Shard.ZERO3, Shard.FSDP) else 1
-    trained = kept.trained
+    trained = trained_counts.trained
     on_gpu = 0.0 if layout.offload else 1.0
     terms: list[Named] = [
-        ("weights", _weight_bytes(request, each) / weights_over, _weights_note(request)),
+        ("weights", _weight_bytes(request, per_trained) / weights_over, _weights_note(request)),
         (
             "gradients",
-            on_gpu * trained * each.gradient / gradients_over,
-            sentence("perf.memory.bytes-trained-weight", "{gradient:g} bytes a trained weight", gradient=each.gradient),
+            on_gpu * trained * per_trained.gradient / gradients_over,
+            sentence(
+                "perf.memory.bytes-trained-weight", "{gradient:g} bytes a trained weight", gradient=per_trained.gradient
+            ),
         ),
-        ("optimizer state", on_gpu * trained * each.state / layout.sharded_over, f"{request.task.optimizer}"),
+        ("optimizer state", on_gpu * trained * per_trained.state / layout.sharded_over, f"{request.task.optimizer}"),
     ]
     if layout.shard is not Shard.NONE:
         terms.append(
@@ -149,7 +151,7 @@ def _gpu_terms(request: TrainingRequest) -> tuple[Named, ...]:
             )
         )
     back = _backward_bytes(request)
-    step = on_gpu * each.step * min(trained / layout.sharded_over, _SUB_GROUP if weights_over > 1 else trained)
+    step = on_gpu * per_trained.step * min(trained / layout.sharded_over, _SUB_GROUP if weights_over > 1 else trained)
     terms.append(
         (
             sentence("perf.memory.activations-logits", "activations and logits"),
@@ -163,11 +165,11 @@ def _gpu_terms(request: TrainingRequest) -> tuple[Named, ...]:
             sentence("perf.memory.gradients-moments", "gradients and moments in FP32 for the update"),
         )
     )
-    held = sum(size for _, size, _ in terms)
+    resident = sum(size for _, size, _ in terms)
     terms.append(
         (
             "fragments",
-            _FRAGMENTS * held,
+            _FRAGMENTS * resident,
             sentence("perf.memory.held-allocator", "held by the allocator beyond what is in use"),
         )
     )
@@ -175,11 +177,11 @@ def _gpu_terms(request: TrainingRequest) -> tuple[Named, ...]:
     return tuple(terms)
 
 
-def _weight_bytes(request: TrainingRequest, each: PerWeight) -> float:
-    kept = counts(request)
+def _weight_bytes(request: TrainingRequest, per_trained: PerWeight) -> float:
+    trained_counts = counts(request)
     if request.task.method is Method.FULL:
-        return kept.trained * each.weight
-    return request.frozen.total + kept.trained * each.weight
+        return trained_counts.trained * per_trained.weight
+    return request.frozen.total + trained_counts.trained * per_trained.weight
 
 
 def _weights_note(request: TrainingRequest) -> str:
@@ -228,7 +230,7 @@ def _activation_elements(model: Model, layer: Layer) -> float:
     """What is kept of a token for the way back: the norms' in- and outputs, what attention's matrices give and take,
     and gate, up and their product.
     """
-    attention = sum(_kept(tensor) for tensor in layer.attention.tensors(model.hidden) if tensor.is_matrix)
+    attention = sum(_kept_elements(tensor) for tensor in layer.attention.tensors(model.hidden) if tensor.is_matrix)
     ffn = layer.ffn
     if isinstance(ffn, MoeFfn):
         inner = 3 * (ffn.active * ffn.intermediate + ffn.shared_width) + 2 * ffn.active * model.hidden
@@ -237,7 +239,7 @@ def _activation_elements(model: Model, layer: Layer) -> float:
     return 4 * model.hidden + attention + inner
 
 
-def _kept(tensor: Tensor) -> int:
+def _kept_elements(tensor: Tensor) -> int:
     """An output projection keeps its input, the others what they give."""
     if tensor.part not in (Part.ATTENTION, Part.INDEXER) or tensor.role.startswith("small_"):
         return 0
@@ -246,13 +248,13 @@ def _kept(tensor: Tensor) -> int:
 
 def _device(name: str, gpu: Gpu, terms: tuple[Named, ...], request: TrainingRequest) -> DeviceMemory:
     machine = request.machine
-    named = tuple(MemoryTerm(name, *term) for term in terms)
-    return DeviceMemory(name, named, gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine))
+    device_terms = tuple(MemoryTerm(name, *term) for term in terms)
+    return DeviceMemory(name, device_terms, gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine))
 
 
 def _ram(request: TrainingRequest) -> DeviceMemory:
     """Processes; on the CPU's side of an offload gradients in FP32, a master copy and the moments, all ranks'."""
-    machine, layout, kept = request.machine, request.layout, counts(request)
+    machine, layout, trained_counts = request.machine, request.layout, counts(request)
     here = min(layout.gpus, max(1, len(machine.gpus)))
     terms = [
         MemoryTerm(
@@ -264,7 +266,7 @@ def _ram(request: TrainingRequest) -> DeviceMemory:
     ]
     if layout.offload:
         share = here / layout.gpus if layout.shard is not Shard.NONE else here
-        size = kept.trained * (8.0 + _MOMENTS[request.task.optimizer]) * share
+        size = trained_counts.trained * (8.0 + _MOMENTS[request.task.optimizer]) * share
         terms.append(
             MemoryTerm(
                 "ram",

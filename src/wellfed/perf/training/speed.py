@@ -54,16 +54,16 @@ def estimate_training(request: TrainingRequest) -> TrainingEstimate:
 
 
 def _step(request: TrainingRequest, gpu: GpuSpec) -> tuple[Pace, ...]:
-    found = [Pace("compute", _compute_s(request, gpu), "matrix units")]
+    paces = [Pace("compute", _compute_s(request, gpu), "matrix units")]
     exchange = _exchange_s(request, gpu)
     if exchange:
-        compute = found[0].seconds
+        compute = paces[0].seconds
         shown = exchange * (1 - _OVERLAPPED) + max(0.0, exchange * _OVERLAPPED - compute)
-        found.append(Pace("exchange", shown, "links between GPUs"))
-    found += _update(request, gpu)
-    found.append(_feeding(request))
-    found.append(_checkpoints(request))
-    return tuple(found)
+        paces.append(Pace("exchange", shown, "links between GPUs"))
+    paces += _update(request, gpu)
+    paces.append(_feeding(request))
+    paces.append(_checkpoints(request))
+    return tuple(paces)
 
 
 def _compute_s(request: TrainingRequest, gpu: GpuSpec) -> float:
@@ -89,14 +89,16 @@ def _matrix_rate(request: TrainingRequest, gpu: GpuSpec) -> float:
 
 def _exchange_s(request: TrainingRequest, gpu: GpuSpec) -> float:
     """Gradients once a step (reduced: 2 (n - 1) / n of their bytes); divided weights twice for every micro-batch."""
-    layout, kept, each = request.layout, counts(request), per_weight(request)
+    layout, trained_counts, per_trained = request.layout, counts(request), per_weight(request)
     if layout.gpus == 1:
         return 0.0
     bandwidth = link(request.machine, gpu, layout.gpus).bytes_per_s
     ring = (layout.gpus - 1) / layout.gpus
-    sent = 2.0 * ring * kept.trained * min(each.gradient, 4.0)
+    sent = 2.0 * ring * trained_counts.trained * min(per_trained.gradient, 4.0)
     if layout.shard.divides_weights:
-        size = kept.trained * each.weight if request.task.method is Method.FULL else request.frozen.total
+        size = (
+            trained_counts.trained * per_trained.weight if request.task.method is Method.FULL else request.frozen.total
+        )
         sent += 2.0 * ring * size * _micro_steps(request)
     return sent / bandwidth
 
@@ -106,27 +108,29 @@ def _micro_steps(request: TrainingRequest) -> float:
 
 
 def _update(request: TrainingRequest, gpu: GpuSpec) -> list[Pace]:
-    layout, kept, each = request.layout, counts(request), per_weight(request)
-    mine = kept.trained / layout.sharded_over
-    touched = mine * (each.weight + each.gradient + 2 * each.state)
+    layout, trained_counts, per_trained = request.layout, counts(request), per_weight(request)
+    shard = trained_counts.trained / layout.sharded_over
+    touched = shard * (per_trained.weight + per_trained.gradient + 2 * per_trained.state)
     if not layout.offload:
         return [Pace("update", touched / (gpu.memory_bandwidth_bytes_per_s * _BANDWIDTH), "memory bandwidth")]
     machine = request.machine
     here = min(layout.gpus, max(1, len(machine.gpus)))
     ram = machine.measured_memory_bandwidth_bytes_per_s or machine.memory_bandwidth_bytes_per_s
-    crossing = mine * 4.0 / _pcie_bytes_per_s(request, gpu)  # 16-bit gradients down, 16-bit weights up
-    found = [Pace("offload over PCIe", crossing, "PCIe")]
+    crossing = shard * 4.0 / _pcie_bytes_per_s(request, gpu)  # 16-bit gradients down, 16-bit weights up
+    paces = [Pace("offload over PCIe", crossing, "PCIe")]
     if ram is not None:
-        found.append(
-            Pace("update on the CPU", here * mine * (8.0 + 2 * each.state) / (ram * _CPU_UPDATE), "RAM bandwidth")
+        paces.append(
+            Pace(
+                "update on the CPU", here * shard * (8.0 + 2 * per_trained.state) / (ram * _CPU_UPDATE), "RAM bandwidth"
+            )
         )
-    return found
+    return paces
 
 
 def _pcie_bytes_per_s(request: TrainingRequest, gpu: GpuSpec) -> float:
     """The GPU's own link as it is read, else its data sheet's, at four fifths of the raw rate."""
-    own = request.machine.gpus[0].link
-    rate = own.bytes_per_s if own is not None else None
+    link = request.machine.gpus[0].link
+    rate = link.bytes_per_s if link is not None else None
     if rate is None:
         generation, lanes = gpu.pcie_generation or 4, gpu.pcie_lanes or 16
         rate = 0.985e9 * 2 ** (generation - 3) * lanes
@@ -146,19 +150,21 @@ def _feeding(request: TrainingRequest) -> Pace:
 
 def _checkpoints(request: TrainingRequest) -> Pace:
     """A step's share of a checkpoint: adapters alone, or weights and state."""
-    kept, each = counts(request), per_weight(request)
+    trained_counts, per_trained = counts(request), per_weight(request)
     disk = next((disk for disk in request.machine.disks if disk.holds_models), None)
     rate = _DISKS.get((disk.kind or "") if disk else "", _DISK_BYTES_PER_S)
-    size = kept.trained * (each.weight + each.state)
+    size = trained_counts.trained * (per_trained.weight + per_trained.state)
     return Pace("checkpoints", size / rate / _STEPS_PER_CHECKPOINT, "the disk")
 
 
 def _assumptions(request: TrainingRequest) -> tuple[Assumption, ...]:
-    found = [
+    assumptions = [
         Assumption("samples a second are a prior", "no training measurement is in the calibration"),
         Assumption(f"{_ACHIEVED:.0%} of the matrix units' data-sheet rate", "published runs lie between 30 and 55 %"),
         Assumption(f"a checkpoint every {_STEPS_PER_CHECKPOINT} steps"),
     ]
     if request.layout.offload:
-        found.append(Assumption("the update on the CPU stands between steps", "as ZeRO-Offload does without delay"))
-    return tuple(found)
+        assumptions.append(
+            Assumption("the update on the CPU stands between steps", "as ZeRO-Offload does without delay")
+        )
+    return tuple(assumptions)

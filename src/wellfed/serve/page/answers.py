@@ -69,7 +69,7 @@ class Row:
     spare: str
     spare_bytes: float
     first: Quantity
-    each: Quantity
+    per_user: Quantity
     total: Quantity
     limit: str
     bits: float
@@ -237,15 +237,12 @@ def _row(search: Search, plan: Plan, rank: int) -> Row:
     )  # fmt: skip
 
 
-SORTS = ("rank", "engine", "weights", "spare", "first", "each", "total")
-
-
 def arranged(table: list[Row], sort: str, kind: str | None) -> list[Row]:
     """The table sorted and filtered as a URL says; `-name` sorts the other way round."""
     keys = {
         "rank": lambda row: row.rank, "engine": lambda row: (row.engine, row.rank),
         "weights": lambda row: (-row.bits, row.rank), "spare": lambda row: -row.spare_bytes,
-        "first": lambda row: row.first.value, "each": lambda row: -row.each.value, "total": lambda row: -row.total.value,
+        "first": lambda row: row.first.value, "each": lambda row: -row.per_user.value, "total": lambda row: -row.total.value,
     }  # fmt: skip
     name = sort.removeprefix("-")
     chosen = [row for row in table if kind is None or row.kind.name.lower() == kind]
@@ -258,8 +255,8 @@ def scatter(table: list[Row]) -> Markup | None:
         return None
     dots = [
         charts.Dot(
-            row.bits, row.each.value,
-            f"{row.engine} {row.weights}, {row.layout}{colon()}{format_rate(row.each.value)} tok/s", KINDS.index(row.kind),
+            row.bits, row.per_user.value,
+            f"{row.engine} {row.weights}, {row.layout}{colon()}{format_rate(row.per_user.value)} tok/s", KINDS.index(row.kind),
             not any(_beats(rival, row) for rival in table), row.rank == 1, f"{row.engine} {row.weights}",
         )
         for row in table
@@ -268,8 +265,8 @@ def scatter(table: list[Row]) -> Markup | None:
 
 
 def _beats(rival: Row, row: Row) -> bool:
-    at_least = rival.bits >= row.bits and rival.each.value >= row.each.value
-    return at_least and (rival.bits > row.bits or rival.each.value > row.each.value)
+    at_least = rival.bits >= row.bits and rival.per_user.value >= row.per_user.value
+    return at_least and (rival.bits > row.bits or rival.per_user.value > row.per_user.value)
 
 
 def reasons(answer: Answer) -> list[str]:

@@ -30,7 +30,7 @@ class Part:
 
 
 def stacked(parts: Sequence[Part], total: float, label: str, limit: float | None = None) -> Markup:
-    """A stacked bar over `whole`; what is left stays empty. `limit` draws a line where the device ends."""
+    """A stacked bar over `total`; what is left stays empty. `limit` draws a line where the device ends."""
     total = max(total, 1e-12)
     pieces, x = [], 0.0
     for part in parts:

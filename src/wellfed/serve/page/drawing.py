@@ -125,13 +125,13 @@ def _socket(canvas: _Canvas, socket: Socket, package: Package, x: float, width: 
 
 def _memory(canvas: _Canvas, socket: Socket, faults: tuple[int, ...], x: float, width: float) -> None:
     """Channels as sticks, filled where there are modules; what they carry in all beside them."""
-    there = max(socket.channels_named or 0, socket.cpu.memory_channels if socket.cpu else 0, socket.channels or 0)
+    slots = max(socket.channels_named or 0, socket.cpu.memory_channels if socket.cpu else 0, socket.channels or 0)
     filled = socket.channels or 0
     words = []
     if socket.memory_bytes:
         words.append(format_bytes(socket.memory_bytes))
-    if socket.channels is not None and there:
-        words.append(phrase("page.channels", "{filled} of {count} channels", filled=filled, count=there))
+    if socket.channels is not None and slots:
+        words.append(phrase("page.channels", "{filled} of {count} channels", filled=filled, count=slots))
     if socket.mt_s:
         words.append(f"{socket.mt_s:.0f} MT/s")
     bandwidth = socket.memory_bandwidth_bytes_per_s
@@ -139,15 +139,15 @@ def _memory(canvas: _Canvas, socket: Socket, faults: tuple[int, ...], x: float, 
         words.append(format_bandwidth(bandwidth))
     text = " · ".join(words) or phrase("page.memory-unknown", "memory not known")
     canvas.boxes.append(f'<text class="small" x="{x:.1f}" y="30">{escape(_cut(text, int(width / 6) + 6))}</text>')
-    step = min(24.0, (width - 8) / max(there, 1))
-    for n in range(there):
+    step = min(24.0, (width - 8) / max(slots, 1))
+    for n in range(slots):
         state = "stick" if n < filled else "stick none"
         x_stick = x + n * step
         canvas.boxes.append(
             f'<rect class="{state}" x="{x_stick:.1f}" y="42" width="{step - 6:.1f}" height="42" rx="2"/>'
         )
         canvas.links.append(f'<line class="lane{"" if n < filled else " none"}" x1="{x_stick + step / 2 - 3:.1f}" x2="{x_stick + step / 2 - 3:.1f}" y1="84" y2="{_SOCKET_TOP}"/>')  # fmt: skip
-    canvas.boxes.append(_badges(faults, x + max(there, 1) * step + 16, 50))
+    canvas.boxes.append(_badges(faults, x + max(slots, 1) * step + 16, 50))
 
 
 def _branch(canvas: _Canvas, branch: Branch, x: float, above: float, origin: float, deepest: int) -> None:

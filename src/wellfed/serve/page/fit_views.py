@@ -30,14 +30,14 @@ def fit(params: dict[str, Any], files: list[Path]) -> Answer:
     if not (params["part"] or files or any(first(query, name) for name in ("on", "use", "dump", "users"))):
         return html(template, **shown)
     try:
-        shown["found"] = _found(query, files, params["local"])
+        shown["found"] = _fits_found(query, files, params["local"])
     except Exception as error:  # noqa: BLE001 - what people cannot cause is raised again
         status, shown["error"] = problem(error)
         return html(template, status, **shown)
     return html(template, **shown)
 
 
-def _found(query: Query, files: list[Path], local: bool) -> dict[str, Any]:
+def _fits_found(query: Query, files: list[Path], local: bool) -> dict[str, Any]:
     from wellfed.cli.fit import quality_line
     from wellfed.documents.machine_line import machine_line
     from wellfed.verbs import fitting
@@ -47,7 +47,7 @@ def _found(query: Query, files: list[Path], local: bool) -> dict[str, Any]:
     answer = fitting.fit_on(machine, first(query, "use") or "chat", _SHOWN, first(query, "all") is not None, users)
     return {
         "machine": words(machine_line(machine)), "rows": _rows(answer, query), "order": quality_line(answer),
-        "looked": answer.looked_at, "known": answer.known,
+        "looked": answer.looked_at, "known": answer.catalogued,
     }  # fmt: skip
 
 
@@ -58,9 +58,9 @@ def _rows(answer: Fit, query: Query) -> list[dict[str, Any]]:
 
 def _row(row: Fitting, query: Query, most: float) -> dict[str, Any]:
     rate = row.plan.estimate.decode_tok_s
-    where = [(name, first(query, name)) for name in ("on", "dump")]
+    machine_fields = [(name, first(query, name)) for name in ("on", "dump")]
     users = first(query, "users")
-    link = [("model", row.model_id), *where, ("concurrency", users)]
+    link = [("model", row.model_id), *machine_fields, ("concurrency", users)]
     return {
         "name": row.plan.model.name, "link": urlencode([(name, value) for name, value in link if value]),
         "score": row.score, "plan": row.plan, "quick": row.quick, "context": row.max_context,

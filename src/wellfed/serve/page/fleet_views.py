@@ -90,7 +90,7 @@ def _build(
     title = " · ".join(part for part in (build.product, build.cpus, build.gpu) if part and part != "-")
     return {
         "title": title,
-        "cells": [_cell(label, states[label], _told(nodes[label], odd.get(label, ()))) for label in build.labels],
+        "cells": [_cell(label, states[label], _cell_title(nodes[label], odd.get(label, ()))) for label in build.labels],
         "odd": [
             {"label": outlier.label, "differences": [_difference(d) for d in outlier.differences]}
             for outlier in build.odd
@@ -102,9 +102,9 @@ def _cell(label: str, state: str, words_text: str) -> dict[str, str]:
     return {"label": label, "state": state, "told": words_text}
 
 
-def _told(node: Node, differences: tuple[Difference, ...]) -> str:
+def _cell_title(node: Node, differences: tuple[Difference, ...]) -> str:
     complaints = [
-        as_text(f.said) if f.said else f.why for f in node.findings if f.verdict in (Verdict.FAIL, Verdict.WARN)
+        as_text(f.message) if f.message else f.why for f in node.findings if f.verdict in (Verdict.FAIL, Verdict.WARN)
     ]
     return joined("; ", [*dict.fromkeys(complaints), *map(_difference, differences)][:4])
 

@@ -61,7 +61,7 @@ class _Watched:
 
     @property
     def alive(self) -> bool:
-        """Whether it still samples."""
+        """Whether the watch still takes samples."""
         return not self._ended.is_set()
 
     def end(self) -> None:

@@ -53,12 +53,12 @@ def _compared(query: Query, machines: list[str]) -> list[dict[str, Any]]:
     for row in compared:
         plan = row.plan
         rows.append({
-            "asked": row.asked, "line": words(machine_line(row.machine)), "plan": plan, "why": row.why, "watts": row.power.total_w,
+            "asked": row.name, "line": words(machine_line(row.machine)), "plan": plan, "why": row.why, "watts": row.power.total_w,
             "joule": row.tokens_per_joule, "weakest": row.weakest, "weakest_part": term_words(row.weakest.part) if row.weakest else "",
             "layout": words(describe(plan.layout)) if plan else "",
             "each": charts.interval(plan.estimate.decode_tok_s, most, label("speed")) if plan else None,
             "total": charts.interval(plan.estimate.total_tok_s, all_most, label("total")) if plan else None,
-            "link": urlencode([("model", first(query, "model") or ""), ("on", row.asked)]),
+            "link": urlencode([("model", first(query, "model") or ""), ("on", row.name)]),
         })  # fmt: skip
     return rows
 
@@ -124,10 +124,12 @@ def _alike(findings: list[Finding]) -> list[list[Finding]]:
 
 def _fault(alike: list[Finding], now: float | None, model: str | None) -> dict[str, Any]:
     finding = alike[0]
-    fixes = [[words(remedy.said or remedy.text) for remedy in member.remedies] or list(member.fix) for member in alike]
+    fixes = [
+        [words(remedy.message or remedy.text) for remedy in member.remedies] or list(member.fix) for member in alike
+    ]
     return {
         "finding": finding, "findings": alike, "subject": _subjects([member.subject for member in alike]),
-        "why": words(finding.said or finding.why), "price": _price(finding, now, model),
+        "why": words(finding.message or finding.why), "price": _price(finding, now, model),
         "remedies": list(dict.fromkeys(fix for member in fixes for fix in member)),
         "measured": value_words(finding.measured or ""), "wanted": value_words(finding.wanted or ""),
         "places": list(dict.fromkeys(place for member in alike for place in member.places)),
@@ -155,7 +157,7 @@ def _price(finding: Finding, now: float | None, model: str | None) -> str | None
                 else message("page.cost-load", "{seconds} of loading", seconds=Amount(amount[0], "s"))
             )
             return label("costs-other", what=cost_text)
-    return words(cost.said) if cost.said else (cost.note or label("costs-nothing"))
+    return words(cost.message) if cost.message else (cost.note or label("costs-nothing"))
 
 
 def claims(params: dict[str, Any], files: list[Path]) -> Answer:
@@ -166,10 +168,10 @@ def claims(params: dict[str, Any], files: list[Path]) -> Answer:
 @cache
 def _tiers() -> dict[str, list[dict[str, Any]]]:
     """Computed once a worker: nothing in them depends on a request."""
-    from wellfed.planner.claims import held
+    from wellfed.planner.claims import judged
 
     tiers: dict[str, list[dict[str, Any]]] = {}
-    for claim, result in held():
+    for claim, result in judged():
         row = {"claim": claim, "held": result, "link": _LINKS.get(claim.id)}
         tiers.setdefault(claim.tier, []).append(row)
     return tiers

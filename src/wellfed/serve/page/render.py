@@ -20,15 +20,15 @@ from wellfed.units import format_bytes, format_rate, format_seconds
 @cache
 def environment() -> Environment:
     """The templates; everything is escaped, and a name that is not there is an error."""
-    made = Environment(
+    templates = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.globals.update(t=label, query_string=query_string)
-    made.filters.update(
+    templates.globals.update(t=label, query_string=query_string)
+    templates.filters.update(
         words=words, bytes=format_bytes, rate=format_rate, seconds=format_seconds, limit=limit_words, term=term_words
     )
-    return made
+    return templates
 
 
 def html(template: str, status: int = 200, **values: Any) -> Answer:

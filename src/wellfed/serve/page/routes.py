@@ -113,13 +113,13 @@ async def paste(request: Request) -> Response:
         uploads = [await value.read() for _, value in form.multi_items() if not isinstance(value, str)]
     query = query_of(pairs)
     text = query.pop("paste", [""])[0].encode()
-    where = {"machine": "/machine", "watch": "/watch"}.get((query.pop("to", [""]))[0], "/")
+    page = {"machine": "/machine", "watch": "/watch"}.get((query.pop("to", [""]))[0], "/")
     content = next((upload for upload in uploads if upload.strip()), text)
     name = _dumps(request).keep(content)
     if name is not None:
         query.pop("on", None)
         query["dump"] = [name]
-    return RedirectResponse(f"{where}?{query_string(query)}", 303)
+    return RedirectResponse(f"{page}?{query_string(query)}", 303)
 
 
 @router.get("/watch")
@@ -140,7 +140,7 @@ async def watch(request: Request) -> Response:
         except WellfedError as error:
             tongue = language_of(request)
             shown |= {
-                "error": {"message": words(error.said, tongue), "hint": words(error.advice or "", tongue), "near": ()},
+                "error": {"message": words(error.message, tongue), "hint": words(error.hint or "", tongue), "near": ()},
                 "live": False,
             }
     return await _page(request, "watch_views:watch", query, {"trace.jsonl": recording} if recording else {}, **shown)
@@ -153,9 +153,9 @@ def _refusal(request: Request, why: str, status: int) -> Response:
 def _not_watched(request: Request, url: str | None) -> Response | None:
     """Another page may not have this server ask addresses."""
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-        return _said(request, 403, OTHER_PAGE)
+        return _error_page(request, 403, OTHER_PAGE)
     if url is not None and not _is_address(url):
-        return _said(request, 422, message("page.no-address", "this is no address of an engine"))
+        return _error_page(request, 422, message("page.no-address", "this is no address of an engine"))
     return None
 
 
@@ -166,7 +166,7 @@ def _is_address(url: str) -> bool:
         return False
 
 
-def _said(request: Request, status: int, *sentences: Message) -> Response:
+def _error_page(request: Request, status: int, *sentences: Message) -> Response:
     """A refusal in the asker's language, as plain text."""
     text = "\n".join(words(sentence, language_of(request)) for sentence in sentences)
     return Response(text, status, media_type="text/plain; charset=utf-8")
@@ -208,10 +208,10 @@ def _job(request: Request, task: str, query: Query, uploads: Mapping[str, bytes]
          **more: Any) -> Job | Response:  # fmt: skip
     """A worker's task for a query, with what it pasted; or why it is refused."""
     if len(request.url.query) > _LONGEST_QUERY:
-        return _said(request, 414, message("page.long-address", "the address is too long"))
-    named = [text for name in _NAMES_PATHS for text in query.get(name, ())]
-    if any(is_path(text) for text in named):
-        return _said(request, 403, FILE_NAMED, message("page.paste-it", "paste its text"))
+        return _error_page(request, 414, message("page.long-address", "the address is too long"))
+    names = [text for name in _NAMES_PATHS for text in query.get(name, ())]
+    if any(is_path(text) for text in names):
+        return _error_page(request, 403, FILE_NAMED, message("page.paste-it", "paste its text"))
     if uploads is None:
         content = _dumps(request).get(first(query, "dump"))
         uploads = {"paste.txt": content} if content is not None else {}
@@ -229,9 +229,9 @@ async def _page(request: Request, task: str, query: Query, uploads: Mapping[str,
     try:
         answer = await request.app.state.pool.ask(job)
     except TimeoutError:
-        return _said(request, 504, late(MOST_S))
+        return _error_page(request, 504, late(MOST_S))
     except Busy:
-        return _said(request, 503, BUSY, BUSY_HINT)
+        return _error_page(request, 503, BUSY, BUSY_HINT)
     if answer.error is not None:
         status = STATUS.get(str(answer.error["kind"]), 422)
         return Response(f"{answer.error['message']}\n{answer.error['hint'] or ''}", status, media_type="text/plain")

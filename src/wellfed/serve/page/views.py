@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wellfed.errors import WellfedError
+from wellfed.errors import UnknownName, WellfedError
 from wellfed.hardware.machine import Machine
 from wellfed.message import message
 from wellfed.messages.words import words
@@ -58,8 +58,8 @@ def ask(params: dict[str, Any], files: list[Path]) -> Answer:
 
 
 def _failed(error: WellfedError) -> tuple[int, dict[str, Any]]:
-    near = tuple(getattr(error, "near", ()) or ())
-    shown = {"message": words(error.said), "hint": words(error.advice) if error.advice else None, "near": near}
+    near = error.near if isinstance(error, UnknownName) else ()
+    shown = {"message": words(error.message), "hint": words(error.hint) if error.hint else None, "near": near}
     return (404 if error.kind == "unknown" else 422), shown
 
 
@@ -107,8 +107,8 @@ def planned(query: Query, files: list[Path], local: bool) -> Planned:
     if key in _KEPT and (first(query, "on") or first(query, "dump")):
         _KEPT.move_to_end(key)
         return _KEPT[key]
-    where = machine_of(query, files, local)
-    answer = planning.plan_on(where, first(query, "model") or "", plan_options(query))
+    machine = machine_of(query, files, local)
+    answer = planning.plan_on(machine, first(query, "model") or "", plan_options(query))
     _KEPT[key] = answer
     while len(_KEPT) > _MOST_KEPT:
         _KEPT.popitem(last=False)
@@ -262,7 +262,7 @@ def _taken_for(text: str) -> str | None:
     try:
         return model_line(inputs.model(text).model)
     except WellfedError as error:
-        return words(error.said)
+        return words(error.message)
 
 
 @cache
@@ -307,8 +307,10 @@ def report(params: dict[str, Any], files: list[Path]) -> Answer:
     def steps(plan: Plan) -> NextSteps:
         if first(query, "dump"):
             return NextSteps(())
-        asked = restated(plan_options(query))
-        return next_steps(first(query, "model") or "", plan, first(query, "on"), first(query, "network"), asked)
+        options_written = restated(plan_options(query))
+        return next_steps(
+            first(query, "model") or "", plan, first(query, "on"), first(query, "network"), options_written
+        )
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"

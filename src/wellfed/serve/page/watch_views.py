@@ -64,7 +64,7 @@ def _seen(path: Path, at: int | None) -> dict[str, Any]:
         return {"target": header.target, "empty": True}
     view = moments.views[moments.chosen]
     diagnosis = diagnose(view)
-    findings = watching.told(diagnosis)
+    findings = watching.priced_findings(diagnosis)
     begin = moments.times[0]
     return {
         "empty": False, "target": header.target, "duration": int(moments.times[-1] - begin),
@@ -125,9 +125,9 @@ def _finding(finding: Finding) -> dict[str, Any]:
     cost = finding.cost
     lost = cost.decode_tok_s if cost and cost.decode_tok_s > 0 else None
     return {
-        "id": finding.id, "verdict": finding.verdict.value, "why": words(finding.said or finding.why),
+        "id": finding.id, "verdict": finding.verdict.value, "why": words(finding.message or finding.why),
         "lost": None if lost is None else Amount(lost, "tok/s"), "note": cost.note if cost else "",
-        "fix": [words(step.said or step.text) for step in finding.remedies] or [words(step) for step in finding.fix],
+        "fix": [words(step.message or step.text) for step in finding.remedies] or [words(step) for step in finding.fix],
         "measured": finding.measured and words(finding.measured),
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ from wellfed.hardware.machine import Gpu, Machine, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.hardware.pcie import PcieLink
 
-MOST_GPUS, MOST_CHANNELS = 16, 24
+MOST_GPUS = 16
 WIDTHS, GENERATIONS = (1, 2, 4, 8, 16), (1, 2, 3, 4, 5, 6)
 
 

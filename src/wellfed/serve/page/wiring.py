@@ -28,7 +28,7 @@ class Branch:
 
     @property
     def leaves(self) -> int:
-        """How many columns it takes."""
+        """How many columns of the drawing the branch takes."""
         return sum(branch.leaves for branch in self.below) or 1
 
     @property
@@ -61,8 +61,8 @@ def wiring(machine: Machine, findings: Sequence[tuple[int, Finding]]) -> Wiring:
     marks = _Marks(findings)
     homes = devices_with_sockets(machine)
     packages = tuple(_package(machine, socket, homes, marks) for socket in machine.sockets)
-    there = {socket.index for socket in machine.sockets}
-    loose = [device for device, home in homes if home not in there]
+    known_sockets = {socket.index for socket in machine.sockets}
+    loose = [device for device, home in homes if home not in known_sockets]
     if loose:
         packages = (*packages, Package(None, _branches(machine, loose, marks)))
     return Wiring(packages, marks.unused())
@@ -94,11 +94,11 @@ class _Marks:
 
 def _package(machine: Machine, socket: Socket, homes: Sequence[tuple[Gpu | Nic, int | None]], marks: _Marks) -> Package:
     nodes = [node for node in machine.numa_nodes if node.socket == socket.index and not node.gpu_memory]
-    named = tuple(f"node{node.os_index} · {format_bytes(node.memory_bytes)}" for node in nodes)
+    node_labels = tuple(f"node{node.os_index} · {format_bytes(node.memory_bytes)}" for node in nodes)
     subjects = (f"socket{socket.index}", *(f"node{node.os_index}" for node in nodes))
-    mine = [device for device, home in homes if home == socket.index]
+    own_devices = [device for device, home in homes if home == socket.index]
     return Package(
-        socket, _branches(machine, mine, marks), named,
+        socket, _branches(machine, own_devices, marks), node_labels,
         marks.at(*subjects, memory=False), marks.at(*subjects, memory=True),
     )  # fmt: skip
 

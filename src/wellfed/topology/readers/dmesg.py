@@ -177,16 +177,16 @@ def _gpus(text: str) -> tuple[Gpu, ...]:
     """GPUs with errors reported by the NVIDIA driver."""
     xids_of: dict[str, list[int]] = {}
     for match in _XID.finditer(text):
-        xids_of.setdefault(_whole(match[1]), []).append(int(match[2]))
+        xids_of.setdefault(_full_address(match[1]), []).append(int(match[2]))
     for match in _FELL.finditer(text):
-        xids_of.setdefault(_whole(match[1]), []).append(79)
+        xids_of.setdefault(_full_address(match[1]), []).append(79)
     return tuple(
         Gpu(index, pci_address=address, vendor="nvidia", xids=tuple(dict.fromkeys(xids)))
         for index, (address, xids) in enumerate(sorted(xids_of.items()))
     )
 
 
-def _whole(address: str) -> str:
+def _full_address(address: str) -> str:
     """`0000:01:00` as the driver writes it, with its device and function."""
     address = address.lower().rstrip(":.")
     address = address if "." in address else f"{address}.0" if address.count(":") > 1 else f"{address}:00.0"

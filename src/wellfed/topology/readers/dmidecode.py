@@ -93,14 +93,14 @@ def _name(facts: Mapping[str, str]) -> str:
 
 def _device(facts: Mapping[str, str]) -> MemoryDevice:
     return MemoryDevice(
-        locator=_known(facts, "Locator") or "",
-        bank=_known(facts, "Bank Locator") or "",
+        locator=_filled_in(facts, "Locator") or "",
+        bank=_filled_in(facts, "Bank Locator") or "",
         bytes=size_bytes(facts.get("Size")),
-        type=_known(facts, "Type"),
+        type=_filled_in(facts, "Type"),
         speed_mt_s=number(facts.get("Speed")) or None,
         configured_mt_s=number(facts.get("Configured Memory Speed", facts.get("Configured Clock Speed"))) or None,
-        manufacturer=_known(facts, "Manufacturer"),
-        part=_known(facts, "Part Number"),
+        manufacturer=_filled_in(facts, "Manufacturer"),
+        part=_filled_in(facts, "Part Number"),
         ranks=integer(facts.get("Rank")),
         total_bits=_bits(facts, "Total Width"),
         data_bits=_bits(facts, "Data Width"),
@@ -117,7 +117,7 @@ def size_bytes(text: str | None) -> int | None:
     return int(match[1]) * _UNITS[f"{match[2]}B"] if match else None
 
 
-def _known(facts: Mapping[str, str], key: str) -> str | None:
+def _filled_in(facts: Mapping[str, str], key: str) -> str | None:
     value = facts.get(key)
     return None if value in _NOTHING or value is None else value
 
@@ -156,7 +156,7 @@ def _sockets(processors: list[dict[str, str] | Mapping[str, str]]) -> tuple[Sock
     return tuple(
         Socket(
             index=index,
-            name=_known(facts, "Version"),
+            name=_filled_in(facts, "Version"),
             cores=integer(facts.get("Core Enabled", facts.get("Core Count"))),
             threads=integer(facts.get("Thread Count")),
         )

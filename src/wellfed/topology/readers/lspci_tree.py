@@ -8,7 +8,7 @@ host a switch with four or more ports that lead to several other devices is the 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PciDevice
@@ -22,12 +22,6 @@ _WIRES = re.compile(r"[-+\\|\s]*")
 _SWITCH_PORTS = 4
 
 
-@dataclass(slots=True)
-class _Tree:
-    devices: dict[str, PciDevice] = field(default_factory=dict)
-    order: list[str] = field(default_factory=list)
-
-
 def recognises(text: str) -> bool:
     """A root such as `-[0000:00]-+-00.0`."""
     return bool(
@@ -38,10 +32,10 @@ def recognises(text: str) -> bool:
 def parse(text: str) -> Machine:
     """The tree; with names where the listing has them, with the assumptions above where not."""
     devices = _read(text)
-    named = any(device.name for device in devices.values())
+    has_names = any(device.name for device in devices.values())
     assumptions: list[Assumption] = []
     gpus: tuple[Gpu, ...] = ()
-    if not named:
+    if not has_names:
         gpus = _cards(devices)
         devices = _chipset(devices, {gpu.pci_address for gpu in gpus})
         assumptions = _assumptions(devices, gpus)

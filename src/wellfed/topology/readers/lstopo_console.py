@@ -190,14 +190,14 @@ def _only_node(place: Place, tree: HwlocTree) -> int | None:
     """Below a package: that package's node, where it has just one."""
     if place.socket is None or not tree.nodes:
         return None
-    mine = {cpu.numa_node for cpu in tree.cpus if cpu.socket == place.socket}
-    return mine.pop() if len(mine) == 1 else None
+    nodes = {cpu.numa_node for cpu in tree.cpus if cpu.socket == place.socket}
+    return nodes.pop() if len(nodes) == 1 else None
 
 
 def _counted(socket: Socket, cpus: tuple[Cpu, ...]) -> Socket:
-    mine = [cpu for cpu in cpus if cpu.socket == socket.index]
-    cores = {cpu.core for cpu in mine if cpu.core is not None}
-    return replace(socket, cores=len(cores) or None, threads=len(mine))
+    own_cpus = [cpu for cpu in cpus if cpu.socket == socket.index]
+    cores = {cpu.core for cpu in own_cpus if cpu.core is not None}
+    return replace(socket, cores=len(cores) or None, threads=len(own_cpus))
 
 
 def _homed(node: NumaNode, cpus: tuple[Cpu, ...]) -> NumaNode:

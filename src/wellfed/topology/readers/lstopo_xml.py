@@ -193,9 +193,9 @@ def _with(node: NumaNode, distances: dict[int, dict[int, int]], cpus: list[Cpu])
 def _counted(socket: Socket, cpus: list[Cpu]) -> Socket:
     from dataclasses import replace
 
-    mine = [cpu for cpu in cpus if cpu.socket == socket.index]
-    cores = {cpu.core for cpu in mine if cpu.core is not None}
-    return replace(socket, cores=len(cores) or None, threads=len(mine))
+    own_cpus = [cpu for cpu in cpus if cpu.socket == socket.index]
+    cores = {cpu.core for cpu in own_cpus if cpu.core is not None}
+    return replace(socket, cores=len(cores) or None, threads=len(own_cpus))
 
 
 READER = Reader(

@@ -32,7 +32,7 @@ def recognises(text: str) -> bool:
 def parse(text: str) -> Machine:
     """Cards with their memory."""
     if "MTSMI LOG" in text:
-        return _whole(text)
+        return _machine_of(text)
     marks = list(_FIRST.finditer(text))
     gpus = []
     for at, mark in enumerate(marks):
@@ -58,7 +58,7 @@ def parse(text: str) -> Machine:
     )
 
 
-def _whole(text: str) -> Machine:
+def _machine_of(text: str) -> Machine:
     """-q: cards with memory and link."""
     marks = list(_CARD.finditer(text))
     cards, devices = [], []

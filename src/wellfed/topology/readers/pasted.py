@@ -103,16 +103,16 @@ def _parts(text: str) -> Iterator[str]:
     if "&lt;" in text or "&gt;" in text:
         text = html.unescape(text)
     if not any(mark in text for mark in ("```", "~~~", "<pre", "<code")):
-        yield from _one(text)
+        yield from _sections(text)
         return
     at = 0
     for match in _FENCE.finditer(text):
-        yield from _one(text[at : match.start()])
+        yield from _sections(text[at : match.start()])
         at = match.end()
-    yield from _one(text[at:])
+    yield from _sections(text[at:])
 
 
-def _one(part: str) -> Iterator[str]:
+def _sections(part: str) -> Iterator[str]:
     if part.strip():
         part = _said_once(_unstamped(_cut(part)))
         yield textwrap.dedent(part) if part.startswith(("  ", "\n  ")) else part

@@ -49,7 +49,7 @@ def kind_of(name: str, file_system: str | None) -> str | None:
 
 
 def recognises(text: str) -> bool:
-    """Either head."""
+    """Whether a head line of `df` or `lsblk` is there."""
     return bool(_DF_HEAD.search(text) or _LSBLK_HEAD.search(text))
 
 

@@ -28,7 +28,7 @@ _SWITCHED = 6  # as many bonded links to each of five or more GPUs only come thr
 @dataclass(frozen=True, slots=True)
 class _Matrix:
     columns: tuple[str, ...]
-    named: tuple[str, ...]  # what stands after the devices: "CPU Affinity", ...
+    affinity_columns: tuple[str, ...]  # what stands after the devices: "CPU Affinity", ...
     rows: dict[str, tuple[str, ...]]
 
 
@@ -102,8 +102,8 @@ def parse(text: str) -> Machine:
 def _affinities(matrix: _Matrix, name: str) -> dict[str, str]:
     """The cells after the devices by their column's name; with cells missing, only a CPU list is sure."""
     cells = matrix.rows[name][len(matrix.columns) :]
-    named = [re.sub(r" ?(Affinity|ID)", "", title).strip().split()[0] for title in matrix.named]
-    titles = ["CPU" if word == "CPU" else "NUMA" if word == "NUMA" else "own" for word in named]
+    column_names = [re.sub(r" ?(Affinity|ID)", "", title).strip().split()[0] for title in matrix.affinity_columns]
+    titles = ["CPU" if word == "CPU" else "NUMA" if word == "NUMA" else "own" for word in column_names]
     if len(cells) >= len(titles):
         return dict(zip(titles, cells, strict=False))
     return {"CPU": cells[0]} if cells and re.search(r"[-,]", cells[0]) else {}

@@ -14,7 +14,7 @@ _LINE = re.compile(
 
 
 def recognises(text: str) -> bool:
-    """Its line."""
+    """Whether the text has a line that `uname -a` prints."""
     return _LINE.search(text) is not None
 
 

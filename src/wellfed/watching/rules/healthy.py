@@ -28,7 +28,7 @@ def hbm(view: View) -> Iterable[Sign]:
         sentence("watch.healthy.decode-gpu-memory", "decode at the GPU's memory bandwidth"),
         sentence("watch.healthy.busy-time", "busy {busy} of the time", busy=percent(busy)),
         sentence("watch.healthy.memory-busy", "memory busy {memory}", memory=percent(max(memory))) if memory else None,
-        _told(view),
+        _not_measured(view),
         rates(view),
     )
 
@@ -75,7 +75,7 @@ def cpu(view: View) -> Iterable[Sign]:
             "{what}: its threads run all the time, and nobody disturbs them",
             what=limit,
         ),
-        _told(view)
+        _not_measured(view)
         or (
             sentence("watch.healthy.fast-planned-plan", "as fast as planned, and the plan is limited by memory")
             if bound
@@ -114,7 +114,7 @@ def _bandwidth_share(view: View) -> float | None:
     return engine.steps_per_s * promise.bytes_per_token / promise.memory_bytes_per_s
 
 
-def _told(view: View) -> str | None:
+def _not_measured(view: View) -> str | None:
     share, promise = _bandwidth_share(view), view.promise
     if share is None or promise is None:
         return None
@@ -133,7 +133,7 @@ def _told(view: View) -> str | None:
     )
 
 
-def asked(view: View) -> Iterable[Sign]:
+def probes_asked(view: View) -> Iterable[Sign]:
     """An endpoint that tells nothing of itself, and answers as promised."""
     probe, promise, engine = view.probe, view.promise, view.engine
     if probe is None or promise is None or probe.answered < 2 or probe.tok_s is None or probe.ttft_s is None:
@@ -213,5 +213,5 @@ ASKED = Rule(
     rule=sentence(
         "watch.healthy.rule-4", "At least 2 answers, none failed, tokens no slower than the promise's low end."
     ),
-    judge=asked,
+    judge=probes_asked,
 )

@@ -21,7 +21,7 @@ def judge(view: View) -> Iterable[Sign]:
     foreign = host.foreign_cores_anywhere
     if foreign is None or foreign < _FOREIGN_CORES or (process.waiting_share or 0.0) >= 0.15:
         return []
-    fraction, against = _kept(view)
+    fraction, against = _speed_share(view)
     if fraction is None or fraction > _SLOWER:
         return []
     beside = _beside(view)
@@ -56,7 +56,7 @@ def judge(view: View) -> Iterable[Sign]:
     )
 
 
-def _kept(view: View) -> tuple[float | None, str]:
+def _speed_share(view: View) -> tuple[float | None, str]:
     now, before = view.steps_per_cpu_s, view.baseline
     running = view.engine.running if view.engine else None
     if before is not None and now is not None and running and abs(running - before.running) <= 0.25 * before.running:

@@ -43,7 +43,7 @@ class AmdSampler:
         if self._count % _SLOW_EVERY == 0:
             self._slow = {card.address: _seldom(card) for card in self._cards}
         self._count += 1
-        processes = self._held()
+        processes = self._processes_by_card()
         return tuple(self._gpu(self._first + index, card, processes) for index, card in enumerate(self._cards))
 
     def _gpu(self, index: int, card: _Card, processes: dict[str, list[GpuProcess]] | None) -> Gpu:
@@ -53,8 +53,8 @@ class AmdSampler:
             index=index,
             busy=_scaled(card.folder, "gpu_busy_percent", 0.01),
             memory_busy=_scaled(card.folder, "mem_busy_percent", 0.01),
-            memory_used_bytes=_whole(card.folder, "mem_info_vram_used"),
-            memory_total_bytes=_whole(card.folder, "mem_info_vram_total"),
+            memory_used_bytes=_integer(card.folder, "mem_info_vram_used"),
+            memory_total_bytes=_integer(card.folder, "mem_info_vram_total"),
             clock_hz=clock,
             clock_max_hz=highest,
             power_w=_scaled(card.hwmon, "power1_average", 1e-6, "power1_input"),
@@ -71,7 +71,7 @@ class AmdSampler:
             node=slow["node"],
         )
 
-    def _held(self) -> dict[str, list[GpuProcess]] | None:
+    def _processes_by_card(self) -> dict[str, list[GpuProcess]] | None:
         """Processes by card, from KFD; None where it is not there. Graphics alone (Vulkan) is not in it."""
         base = at(self._root, "sys/class/kfd/kfd/proc")
         if all(card.kfd is None for card in self._cards):
@@ -90,9 +90,9 @@ def _cards(root: str) -> tuple[_Card, ...]:
     cards = sorted((name for name in names(base) if re.fullmatch(r"card\d+", name)), key=lambda name: int(name[4:]))
     kfd = _kfd(root)
     return tuple(
-        _Card(folder, where, _hwmon(folder), kfd.get(where))
+        _Card(folder, slot, _hwmon(folder), kfd.get(slot))
         for folder in (f"{base}/{name}/device" for name in cards)
-        if (text(f"{folder}/vendor") or "").strip() == _VENDOR and (where := _slot(folder)) is not None
+        if (text(f"{folder}/vendor") or "").strip() == _VENDOR and (slot := _slot(folder)) is not None
     )
 
 
@@ -116,8 +116,8 @@ def _kfd(root: str) -> dict[str, str]:
         location = properties.get("location_id")
         if identity != "0" and location is not None:
             domain = properties.get("domain") or 0
-            where = f"{domain:04x}:{location >> 8 & 255:02x}:{location >> 3 & 31:02x}.{location & 7}"
-            card_of_address[where] = identity
+            slot = f"{domain:04x}:{location >> 8 & 255:02x}:{location >> 3 & 31:02x}.{location & 7}"
+            card_of_address[slot] = identity
     return card_of_address
 
 
@@ -134,12 +134,12 @@ def _clocks(card: _Card) -> tuple[float | None, float | None]:
 def _seldom(card: _Card) -> dict[str, int | None]:
     return {
         "generation": _generation(card.folder, "current_link_speed"),
-        "width": _whole(card.folder, "current_link_width"),
+        "width": _integer(card.folder, "current_link_width"),
         "generation_max": _generation(card.folder, "max_link_speed"),
-        "width_max": _whole(card.folder, "max_link_width"),
-        "replays": _whole(card.folder, "pcie_replay_count"),
+        "width_max": _integer(card.folder, "max_link_width"),
+        "replays": _integer(card.folder, "pcie_replay_count"),
         "ecc": _uncorrected(card.folder),
-        "node": _whole(card.folder, "numa_node"),
+        "node": _integer(card.folder, "numa_node"),
     }
 
 
@@ -155,14 +155,14 @@ def _uncorrected(folder: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _whole(folder: str, file: str) -> int | None:
+def _integer(folder: str, file: str) -> int | None:
     value = number((text(f"{folder}/{file}") or "").strip() or None)
     return value if value is not None and value >= 0 else None
 
 
 def _scaled(folder: str | None, file: str, factor: float, fallback: str = "") -> float | None:
     for name in (file, fallback) if folder is not None else ():
-        value = _whole(folder or "", name) if name else None
+        value = _integer(folder or "", name) if name else None
         if value is not None:
             return value * factor
     return None

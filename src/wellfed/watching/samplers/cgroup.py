@@ -44,18 +44,18 @@ class CgroupSampler:
         quotas = [quota for quota in map(self._quota, self._cpu) if quota is not None]
         tightest = min(quotas, key=lambda quota: quota.cores, default=None)
         limits = [(size, folder) for folder in self._memory if (size := self._limit(folder)) is not None]
-        limit, where = min(limits, default=(None, self._memory[0] if self._memory else None))
-        stat = table(text(f"{where}/memory.stat")) if where else {}
+        limit, group = min(limits, default=(None, self._memory[0] if self._memory else None))
+        stat = table(text(f"{group}/memory.stat")) if group else {}
         return Cgroup(
             quota_cores=tightest.cores if tightest else None,
             periods=tightest.periods if tightest else None,
             throttled=tightest.throttled if tightest else None,
             throttled_s=tightest.throttled_s if tightest else None,
-            memory_bytes=self._first(where, "memory.current", "memory.usage_in_bytes"),
+            memory_bytes=self._first(group, "memory.current", "memory.usage_in_bytes"),
             memory_limit_bytes=limit,
-            memory_stalls=self._stalls(where),
+            memory_stalls=self._stalls(group),
             refaults=stat.get("total_workingset_refault_file", stat.get("workingset_refault_file")),
-            oom_kills=self._events(where).get("oom_kill"),
+            oom_kills=self._events(group).get("oom_kill"),
         )
 
     def _quota(self, folder: str) -> _Quota | None:
@@ -96,7 +96,7 @@ class CgroupSampler:
 
     def _folders(self, controller: str) -> tuple[str, ...]:
         """The group's directory for `controller` and all above it, innermost first."""
-        groups = self._own()
+        groups = self._own_groups()
         for path, kind, controllers in self._mounts():
             if kind == "cgroup" and controller in controllers and controller in groups:
                 return self._upwards(path, groups[controller])
@@ -105,7 +105,7 @@ class CgroupSampler:
                 return self._upwards(path, groups[""])
         return ()
 
-    def _own(self) -> dict[str, str]:
+    def _own_groups(self) -> dict[str, str]:
         group_of_controller: dict[str, str] = {}
         for line in (text(at(self._root, f"proc/{self._pid}/cgroup")) or "").splitlines():
             fields = line.split(":", 2)

@@ -73,7 +73,7 @@ class EndpointSampler:
             answers = error.trouble in (Trouble.CERTIFICATE, Trouble.FOREIGN, Trouble.ENDLESS, Trouble.CUT)
             return Engine(t=time.monotonic(), answers=answers, error=str(error), trouble=error.trouble.value)
         except Exception as error:  # noqa: BLE001  whatever it says, the watch goes on and tells
-            reason = self._address.told(error)
+            reason = self._address.explained(error)
             return Engine(t=time.monotonic(), answers=True, error=reason, trouble=Trouble.FOREIGN.value)
 
     def _get(self, path: str) -> tuple[int, bytes]:

@@ -22,7 +22,7 @@ def engine(t: float, answer_s: float, text: str, slots: object) -> Engine:
     listed = slots[:_MOST_SLOTS] if isinstance(slots, list) else []
     slot_states = [slot for slot in listed if isinstance(slot, Mapping)]
     active = [slot for slot in slot_states if slot.get("is_processing")]
-    made, read = sum(map(_made, active)), sum(_reading(slot) for slot in active)
+    generated, read = sum(map(_generated, active)), sum(_reading(slot) for slot in active)
     fills = [fill for fill in map(_fill, active) if fill is not None]
     running = total(figures, "llamacpp:requests_processing")
     torn = slots is not None and running is not None and running != len(active)  # a request came or went in between
@@ -34,20 +34,20 @@ def engine(t: float, answer_s: float, text: str, slots: object) -> Engine:
         running=running if running is not None else (float(len(active)) if slot_states else None),
         waiting=total(figures, "llamacpp:requests_deferred"),
         slots=len(slot_states) or None,
-        tokens_total=None if torn else _sum(total(figures, "llamacpp:tokens_predicted_total"), made),
+        tokens_total=None if torn else _sum(total(figures, "llamacpp:tokens_predicted_total"), generated),
         prompt_tokens_total=None if torn else _sum(total(figures, "llamacpp:prompt_tokens_total"), read),
         steps_total=total(figures, "llamacpp:n_decode_total"),
         context_fill=max(fills) if fills else (0.0 if slot_states else None),
     )
 
 
-def _made(slot: Mapping[str, Any]) -> float:
+def _generated(slot: Mapping[str, Any]) -> float:
     return sum(_number(progress.get("n_decoded")) for progress in _next_tokens(slot))
 
 
 def _reading(slot: Mapping[str, Any]) -> float:
     """Prompt tokens processed of a prompt that is not counted yet: those of a slot that has made no token."""
-    return 0.0 if _made(slot) else _number(slot.get("n_prompt_tokens_processed"))
+    return 0.0 if _generated(slot) else _number(slot.get("n_prompt_tokens_processed"))
 
 
 def _fill(slot: Mapping[str, Any]) -> float | None:
@@ -55,7 +55,7 @@ def _fill(slot: Mapping[str, Any]) -> float | None:
     if not room:
         return None
     prompt = max(_number(slot.get("n_prompt_tokens")), _number(slot.get("n_prompt_tokens_processed")))
-    return min(1.0, max(prompt, _number(slot.get("n_prompt_tokens_cache")) + _made(slot)) / room)
+    return min(1.0, max(prompt, _number(slot.get("n_prompt_tokens_cache")) + _generated(slot)) / room)
 
 
 def _next_tokens(slot: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -17,26 +17,26 @@ PATH = "/api/ps"
 _MOST_MODELS, _LONGEST_NAME = 1000, 200
 
 
-def speaks(told: object) -> bool:
+def speaks(reply: object) -> bool:
     """Whether the parsed answer to `/api/ps` is Ollama's."""
-    return isinstance(told, Mapping) and isinstance(told.get("models"), list)
+    return isinstance(reply, Mapping) and isinstance(reply.get("models"), list)
 
 
-def engine(t: float, answer_s: float, told: object) -> Engine:
+def engine(t: float, answer_s: float, reply: object) -> Engine:
     """What is loaded: names in the order told, bytes and the GPUs' share of all of them, the longest context."""
-    listed = told.get("models") if isinstance(told, Mapping) else None
-    models = [each for each in (listed or [])[:_MOST_MODELS] if isinstance(each, Mapping)]
-    held, on_gpus = (sum(_number(each.get(key)) for each in models) for key in ("size", "size_vram"))
-    names = ", ".join(str(each.get("name") or each.get("model") or "?")[:_LONGEST_NAME] for each in models)
+    listed = reply.get("models") if isinstance(reply, Mapping) else None
+    models = [model for model in (listed or [])[:_MOST_MODELS] if isinstance(model, Mapping)]
+    total_bytes, on_gpus = (sum(_number(model.get(key)) for model in models) for key in ("size", "size_vram"))
+    names = ", ".join(str(model.get("name") or model.get("model") or "?")[:_LONGEST_NAME] for model in models)
     return Engine(
         t=t,
         kind=KIND,
         answers=True,
         answer_s=answer_s,
         loaded=names or None,
-        held_bytes=held,
-        gpu_share=min(1.0, on_gpus / held) if held else None,
-        room_tokens=max((int(_number(each.get("context_length"))) for each in models), default=0) or None,
+        held_bytes=total_bytes,
+        gpu_share=min(1.0, on_gpus / total_bytes) if total_bytes else None,
+        room_tokens=max((int(_number(model.get("context_length"))) for model in models), default=0) or None,
     )
 
 

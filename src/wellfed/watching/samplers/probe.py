@@ -61,14 +61,14 @@ class ProbeSampler:
         number = failures = 0
         while not self._end.is_set():
             begin = time.monotonic()
-            probe = self._asked(number)
+            probe = self._probe_of(number)
             number, failures = number + 1, failures + (probe.error is not None)
             with self._lock:
                 self._last, self._waits_since = replace(probe, number=number, failures=failures), None
             took_s = time.monotonic() - begin
             self._end.wait(max(self._every_s - took_s, self._every_s / 2))
 
-    def _asked(self, number: int) -> Probe:
+    def _probe_of(self, number: int) -> Probe:
         try:
             self._waits()
             self._served = self._served or self._chosen(served_models(self._address))
@@ -79,7 +79,7 @@ class ProbeSampler:
         except AskingError as error:
             return Probe(0, error=str(error), trouble=error.trouble.value)
         except Exception as error:  # noqa: BLE001  whatever comes, the watch goes on and says so
-            return Probe(0, error=self._address.told(error), trouble=Trouble.FOREIGN.value)
+            return Probe(0, error=self._address.explained(error), trouble=Trouble.FOREIGN.value)
         return _seen(reply)
 
     def _chosen(self, names: tuple[str, ...]) -> str:
@@ -119,7 +119,7 @@ class ProbeSampler:
 
 
 def _seen(reply: Reply) -> Probe:
-    """What counts of it."""
+    """A reply as a sample: its times and tokens, or why it failed."""
     if reply.trouble is Trouble.ENDLESS and len(reply.token_times_s) > TOKENS:  # it was left: its pace is known
         reply = replace(reply, error=None, output_tokens=len(reply.token_times_s))
     if reply.error is not None:

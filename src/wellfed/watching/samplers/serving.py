@@ -21,7 +21,7 @@ class Metric:
     """A name, and the labels that a value under it must have."""
 
     name: str
-    where: tuple[tuple[str, str], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _value(samples: Found, metrics: Iterable[Metric], fold: Callable[[list[float
         labelled = samples.get(metric.name)
         if labelled:
             values = _schedulers(
-                [sample for sample in labelled if all(sample.labels.get(k) == v for k, v in metric.where)]
+                [sample for sample in labelled if all(sample.labels.get(k) == v for k, v in metric.labels)]
             )
             return fold(values) if values else 0.0
     return None
