@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wellfed.models.quantisation import Quantisation
     from wellfed.models.weights import Weights
 
-_HUB_S = 3.0
+_HUB_S = 3.0  # a hub that takes longer is left out of a plan
 
 
 @dataclass(frozen=True, slots=True)

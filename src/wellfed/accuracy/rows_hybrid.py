@@ -50,7 +50,7 @@ from wellfed.perf.local import speed_class
 _METRICS = ("prefill_tok_s", "decode_tok_s")
 _LATENT_SINCE = {Engine.LLAMA_CPP: "2025-04-15", Engine.IK_LLAMA_CPP: "2025-03-15"}  # latent caches by default
 _UBATCH = {Engine.KTRANSFORMERS: 2048}
-_USABLE_RAM, _USABLE_VRAM = 0.93, 0.92
+_USABLE_RAM, _USABLE_VRAM = 0.93, 0.92  # of a machine's memory, where a row does not tell what lay where (assumed)
 
 
 class NotTold(Exception):

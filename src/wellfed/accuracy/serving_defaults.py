@@ -6,7 +6,7 @@ from wellfed.hardware.parts import GpuSpec
 from wellfed.nouns.layout import Engine
 from wellfed.units import GIB
 
-_LARGE_BYTES = 70 * GIB
+_LARGE_BYTES = 70 * GIB  # GPUs from this size on get larger defaults from vLLM
 
 
 def served_defaults(engine: Engine, gpu: GpuSpec, tensor_parallel: int) -> tuple[int, int]:

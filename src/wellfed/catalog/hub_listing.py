@@ -22,7 +22,7 @@ from wellfed.message import Amount, Message, message, sentence
 
 TIMEOUT_S = 20.0
 _MOST_BYTES = 32 << 20
-_TRIES = 3
+_TRIES = 3  # of a request that the hub answers with 429 or 5xx
 _LONGEST_WAIT_S = 60.0
 _PAGE = 100
 _MOST_PAGES = 100

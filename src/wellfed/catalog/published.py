@@ -13,7 +13,7 @@ from math import ceil
 
 from wellfed.frozen import dataclass
 
-_PART_BYTES = 49.9e9
+_PART_BYTES = 49.9e9  # hubs take files up to 50 GB
 _OWN_FP8 = frozenset({"qwen", "zai-org", "minimaxai"})  # who publish FP8 beside BF16
 _OPENAI_GGUF = "ggml-org"
 

@@ -24,7 +24,7 @@ NAME = "ollama"
 _BY_VRAM = ((48 * GIB, 262_144), (24 * GIB, 32_768), (0, 4096))
 _NEARLY = 0.95  # cards that are sold as 24 GB show a little less
 _BY_VRAM_SINCE, _FIRST_4096, _ONE_SLOT_SINCE, _FLASH_SINCE = (0, 15, 0), (0, 5, 13), (0, 10, 0), (0, 12, 0)
-_SLOTS_BEFORE = 4
+_SLOTS_BEFORE = 4  # for each model, before `_ONE_SLOT_SINCE`
 _KV_TYPES = ("f16", "q8_0", "q4_0")
 
 

@@ -29,7 +29,7 @@ from wellfed.perf.numa import CpuShare, cpu_share, policy_factor
 from wellfed.perf.ops import RECURRENT
 from wellfed.provenance import Assumption
 
-_SHARPNESS = 4.0
+_SHARPNESS = 4.0  # how sharply memory and compute time join where they are alike (assumed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def speeds(request: Request, calibration: Calibration) -> Speeds:
     return serving_speeds(computed, calibration)
 
 
-_PAGE_BYTES = 4096
+_PAGE_BYTES = 4096  # of the kernel's ttm, whose limits count pages
 
 
 def _mapped(request: Request, estimate: Estimate) -> tuple[Assumption, ...]:

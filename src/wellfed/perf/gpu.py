@@ -23,7 +23,7 @@ _FIRST_CURRENT_BUILD = 3200
 _IK_LATENT_KERNELS = date(2025, 5, 1)  # builds of ik_llama.cpp from about here run MLA on CUDA several times faster
 _FIRST_LAYER_SPLIT_BUILD = 1850  # January 2024: layers over GPUs in turn, instead of every matrix over all of them
 _CLOCK_BY_VENDOR_HZ = {"nvidia": 1.8e9, "amd": 2.3e9, "intel": 2.4e9, "apple": 1.4e9}
-_UNLIMITED_W = 1e4
+_UNLIMITED_W = 1e4  # stands for no limit, where neither card nor data sheet names one
 # Back ends whose kernels multiply quantised weights as int8, activations quantised too (ggml-cuda's MMQ, and its HIP
 # build); the others expand weights in registers and multiply as FP16.
 _X86_ONLY = frozenset({BackEnd.ROCM, BackEnd.SYCL})  # as their vendors distribute them

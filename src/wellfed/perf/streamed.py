@@ -22,7 +22,7 @@ from wellfed.perf.memory.held import weight_sums
 from wellfed.perf.memory.streamed import is_streamed, on_disk_bytes, unstreamed
 from wellfed.provenance import Assumption
 
-_ACHIEVED, _SIGMA = 0.5, 0.5
+_ACHIEVED, _SIGMA = 0.5, 0.5  # of the disk's rate; log error (both assumed)
 _KINDS = {"ssd": Source.SSD, "hdd": Source.HDD, "usb": Source.USB, "network": Source.NETWORK}
 
 

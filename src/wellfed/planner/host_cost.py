@@ -16,7 +16,7 @@ from wellfed.perf.host import REFERENCE_RATING, HostSpeed, host_speed, part_rati
 
 _X86 = frozenset({"amd", "intel"})
 _LANES = 8  # of a GPU, at least
-_NOTICED_S = 0.05
+_NOTICED_S = 0.05  # a difference in waiting that people notice (assumed)
 _WORTH = 1.03  # a gain below this is within what a day's measurements differ
 
 

@@ -13,8 +13,8 @@ from wellfed.perf.load import LOCAL
 from wellfed.planner.power import power
 from wellfed.planner.search import Search
 
-_HOURS_A_YEAR = 8766.0
-_CAPS = (0.9, 0.8, 0.7, 0.6, 0.5)
+_HOURS_A_YEAR = 8766.0  # 365.25 days
+_CAPS = (0.9, 0.8, 0.7, 0.6, 0.5)  # of the board's power
 
 
 @dataclass(frozen=True, slots=True)

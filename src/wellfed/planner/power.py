@@ -8,7 +8,7 @@ from wellfed.message import sentence
 from wellfed.provenance import Assumption
 
 _REST_W = 60.0  # board, fans, drives, per socket
-_DIMM_W = 5.0
+_DIMM_W = 5.0  # a module at work (assumed)
 _HEADROOM = 1.25  # for load steps, and so that the supply runs where it is efficient
 
 

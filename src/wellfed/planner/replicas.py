@@ -12,7 +12,7 @@ from wellfed.nouns.plan import Plan
 from wellfed.planner.search import Search, meets_targets
 
 _MOST_RATE = 1e5  # requests per second
-_CLOSE = 1.03
+_CLOSE = 1.03  # the search for the highest rate ends when its bounds are as near as this
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def _share(ratio: float) -> str:
     return "< 1 %" if ratio < 0.01 else f"{ratio:.0%}".replace("%", " %")
 
 
-_NOTHING_BYTES = 64 * 2**20
+_NOTHING_BYTES = 64 * 2**20  # to spare: a pool with less is full (assumed)
 
 
 def _fills_its_pool(plan: Plan) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wellfed.hardware.machine import Machine
     from wellfed.nouns.plan import Plan
 
-PROMPT_TOKENS, OUTPUT_TOKENS = 512, 64
+PROMPT_TOKENS, OUTPUT_TOKENS = 512, 64  # of the request that a prediction is held against
 BUSY = 0.3  # of the cores
 _LEAST_LEFT = 0.1  # of the cores: less is no reading
 

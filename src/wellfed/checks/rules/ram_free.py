@@ -13,7 +13,7 @@ from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes
 
-LITTLE, SOME = 0.1, 0.5
+LITTLE, SOME = 0.1, 0.5  # of the memory free: less than the first fails, than the second warns (assumed)
 
 
 def available_bytes(machine: Machine) -> int | None:

@@ -16,7 +16,7 @@ from wellfed.nouns.estimate import Estimate
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import GIB, format_bytes
 
-SHARE = 0.05
+SHARE = 0.05  # of a card's memory (assumed)
 
 
 def tolerated_bytes(gpu: Gpu) -> float:

@@ -18,7 +18,7 @@ from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import cache_profile, layer_bytes, option
 from wellfed.perf.memory.split import Span
 
-_MXFP4_WIDTH = 256
+_MXFP4_WIDTH = 256  # see `_padding`
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def bounded(field: str, value: float) -> float:
     return softly_bounded
 
 
-_KNEE = 6
+_KNEE = 6  # how sharply a factor bends below its bound (assumed)
 _MOST = dict.fromkeys(_RATES, MOST_OF_THE_UNITS) | dict.fromkeys(
     (*_READS, "cache_fraction", "link_fraction", "bus_fraction"), MOST_OF_A_PEAK
 )
