@@ -21,8 +21,8 @@ from wellfed.homes import expanded
 from wellfed.message import Amount, message, sentence
 from wellfed.patterns import regex
 from wellfed.printable import printable
+from wellfed.units import MIB
 
-MIB = 2**20
 MOST_BYTES = 16 * MIB  # of a table, a configuration or a dump that a person hands in
 IDLE_S = 3.0  # without a byte from what is no file
 TOTAL_S = 60.0  # of what is no file, however slowly it gives

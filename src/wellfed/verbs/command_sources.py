@@ -11,7 +11,8 @@ from wellfed.engines.command_line import tells
 from wellfed.engines.compose_file import chosen_line
 from wellfed.errors import BadInput
 from wellfed.message import message
-from wellfed.plain_file import MIB, is_there, may_name_files, named_path, read_text
+from wellfed.plain_file import is_there, may_name_files, named_path, read_text
+from wellfed.units import MIB
 
 _PROCESS = re.compile(r"pid:(\d{1,10})")
 _COMPOSE = (".yml", ".yaml")

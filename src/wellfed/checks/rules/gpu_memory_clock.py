@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, missing, no_gpus, passed, skip, unknown, warn
+from wellfed.checks.base import Check, missing, passed, skip, unknown, warn
+from wellfed.checks.driver import per_nvidia_gpu
 from wellfed.checks.mend import with_gpus
-from wellfed.checks.places import cards, name
+from wellfed.checks.places import name
 from wellfed.checks.tools import UNDER_LOAD
 from wellfed.faults.cards import RELEASE_MEMORY_CLOCK
 from wellfed.faults.steps import at
@@ -23,10 +24,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
     if machine.origin is Origin.PARTS:
         return [skip(message("gpu-memory-clock.planned", "a planned machine has no clocks set"))]
-    nvidia_gpus = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
-    return [_judge_gpu(machine, gpu) for gpu in nvidia_gpus] or [
-        skip(message("check.no-nvidia", "no NVIDIA GPU")) if machine.gpus else no_gpus(machine)
-    ]
+    return per_nvidia_gpu(machine, _judge_gpu)
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:

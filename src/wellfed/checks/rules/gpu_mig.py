@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wellfed.checks.base import Check, no_gpus, passed, skip, warn
-from wellfed.checks.driver import untold
+from wellfed.checks.base import Check, passed, warn
+from wellfed.checks.driver import per_nvidia_gpu, untold
 from wellfed.checks.mend import with_gpus
-from wellfed.checks.places import cards, name
+from wellfed.checks.places import name
 from wellfed.faults.cards import MIG_OFF
 from wellfed.faults.steps import at
 from wellfed.hardware.machine import Gpu, Machine
@@ -18,10 +18,7 @@ from wellfed.nouns.finding import Finding, Verdict
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per GPU."""
-    nvidia_gpus = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
-    return [_judge_gpu(machine, gpu) for gpu in nvidia_gpus] or [
-        (skip("no NVIDIA GPU") if machine.gpus else no_gpus(machine))
-    ]
+    return per_nvidia_gpu(machine, _judge_gpu)
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from wellfed.checks.base import Check, fail, missing, no_gpus, passed, reason, skip, unknown, warn
+from wellfed.checks.base import Check, fail, missing, passed, reason, unknown, warn
+from wellfed.checks.driver import per_nvidia_gpu
 from wellfed.checks.mend import with_gpus
-from wellfed.checks.places import cards, name
+from wellfed.checks.places import name
 from wellfed.faults.cards import AGAIN, RESET, WHICH_PROGRAM
 from wellfed.faults.steps import at
 from wellfed.hardware.machine import Gpu, Machine, Origin
@@ -42,10 +43,7 @@ KEYS = ("xids", "dmesg", "kernel_log", "os.kernel_log")
 
 def judge(machine: Machine) -> Iterable[Finding]:
     """One finding per NVIDIA GPU."""
-    nvidia_gpus = [gpu for gpu in cards(machine) if gpu.vendor in ("nvidia", None)]
-    return [_judge_gpu(machine, gpu) for gpu in nvidia_gpus] or [
-        (skip("no NVIDIA GPU") if machine.gpus else no_gpus(machine))
-    ]
+    return per_nvidia_gpu(machine, _judge_gpu)
 
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:

@@ -7,8 +7,7 @@ import re
 from wellfed.hardware.machine import Machine, NumaNode, Origin
 from wellfed.message import sentence
 from wellfed.topology.readers.reader import Reader
-
-MIB = 1 << 20
+from wellfed.units import MIB
 
 
 def recognises(text: str) -> bool:
