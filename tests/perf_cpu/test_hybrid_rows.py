@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from wellfed.accuracy.case import Case, Row, Skipped
@@ -202,7 +204,7 @@ def test_a_binding_to_some_nodes_leaves_their_cores_and_channels() -> None:
     ],
 )
 def test_the_day_of_a_build(engine: str, version: str, day: str) -> None:
-    assert built(row(engine=engine, engine_version=version, source="somewhere (2025-10-02)")) == day
+    assert built(row(engine=engine, engine_version=version, source="somewhere (2025-10-02)")) == date.fromisoformat(day)
 
 
 def test_builds_between_known_ones_are_of_days_between() -> None:

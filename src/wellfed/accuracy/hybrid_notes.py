@@ -23,11 +23,13 @@ _SHORT_PROMPT = 32  # "short": a question of one line
 _DATE = re.compile(r"\b(20\d\d-\d\d-\d\d)\b")
 _VERSION_DATE = re.compile(r"(20\d\d)-(\d\d)(?:-(\d\d))?$")
 _BUILD_NUMBER = re.compile(r"\bb(\d{4,5})\b|\((\d{4,5})\)")
+_FITS_BY_DEFAULT = date(2025, 12, 1)  # llama.cpp's -ngl -1 takes as many layers as fit since that month
 # Days of llama.cpp's builds. Source: dates of its releases on GitHub.
 _BUILDS = (
-    (1600, "2023-12-03"), (2800, "2024-05-06"), (4008, "2024-11-01"), (4398, "2024-12-30"), (5000, "2025-03-31"),
-    (5616, "2025-06-09"), (6413, "2025-09-07"), (7199, "2025-11-29"), (8255, "2026-03-09"), (9187, "2026-05-16"),
-    (10068, "2026-07-19"), (10970, "2026-09-14"), (11209, "2026-09-26"),
+    (1600, date(2023, 12, 3)), (2800, date(2024, 5, 6)), (4008, date(2024, 11, 1)), (4398, date(2024, 12, 30)),
+    (5000, date(2025, 3, 31)), (5616, date(2025, 6, 9)), (6413, date(2025, 9, 7)), (7199, date(2025, 11, 29)),
+    (8255, date(2026, 3, 9)), (9187, date(2026, 5, 16)), (10068, date(2026, 7, 19)), (10970, date(2026, 9, 14)),
+    (11209, date(2026, 9, 26)),
 )  # fmt: skip
 _GPU_WORDS = re.compile(r"\b(cuda|gpu|vulkan|metal|mmq|cublas|hip|rocm)\b", re.IGNORECASE)
 _CPU_WORDS = re.compile(r"\b(cpu|avx2|avx512|zen4|zen5|neon|arm_neon)\b", re.IGNORECASE)
@@ -63,27 +65,33 @@ def offload_text(row: Row) -> str:
     return row.text("ngl_or_offload").lower()
 
 
-def built(row: Row) -> str:
-    """The day of the build: told, by llama.cpp's build number, or the day of the report; empty when unknown."""
+def built(row: Row) -> date | None:
+    """The day of the build: told (a month's middle), by llama.cpp's build number, or the day of the report."""
     version = row.text("engine_version")
     match = _VERSION_DATE.match(version)
     if match:
-        return f"{match[1]}-{match[2]}-{match[3] or '15'}"
+        return _day(f"{match[1]}-{match[2]}-{match[3] or '15'}")
     number = _BUILD_NUMBER.search(version) if engine_of(row) is Engine.LLAMA_CPP else None
     if number:
         return build_day(int(number[1] or number[2]))
     match = _DATE.search(row.text("source"))
-    return match[1] if match else ""
+    return _day(match[1]) if match else None
 
 
-def build_day(number: int) -> str:
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def build_day(number: int) -> date:
     """The day of llama.cpp's build of this number, between the known ones around it: some ten builds a day."""
     numbers = [number for number, _ in _BUILDS]
     place = min(max(bisect(numbers, number), 1), len(_BUILDS) - 1)
     (low, first), (high, last) = _BUILDS[place - 1], _BUILDS[place]
-    days = (date.fromisoformat(last) - date.fromisoformat(first)).days
     share = min(max((number - low) / (high - low), 0.0), 1.0)
-    return (date.fromisoformat(first) + timedelta(days=round(days * share))).isoformat()
+    return first + timedelta(days=round((last - first).days * share))
 
 
 def lengths(row: Row, decode: bool) -> Lengths:
@@ -140,7 +148,7 @@ def numa_policy(row: Row, sockets: int, engine: Engine) -> NumaPolicy:
         return NumaPolicy.INTERLEAVE
     if re.search(r"membind|numactl|bound|\(of \d\)|-m ?0", text) or sockets < 2:
         return NumaPolicy.ONE_SOCKET
-    if engine is Engine.KTRANSFORMERS and (row.text("engine_version") or built(row)) >= "2025-10":
+    if engine is Engine.KTRANSFORMERS and (row.text("engine_version") or str(built(row) or "")) >= "2025-10":
         return NumaPolicy.DUPLICATE
     return NumaPolicy.INTERLEAVE
 
@@ -226,7 +234,8 @@ def gpu_layers(row: Row) -> int | None:
     )
     value = int(match[1]) if match else None
     if value is not None and value < 0:
-        return 0 if "" < built(row) < "2025-12" else None
+        day = built(row)
+        return 0 if day is not None and day < _FITS_BY_DEFAULT else None
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
 from wellfed.accuracy.hybrid_machine import machine_of, unused_gpus
@@ -48,7 +49,10 @@ from wellfed.perf.estimate import estimate
 from wellfed.perf.local import speed_class
 
 _METRICS = ("prefill_tok_s", "decode_tok_s")
-_LATENT_SINCE = {Engine.LLAMA_CPP: "2025-04-15", Engine.IK_LLAMA_CPP: "2025-03-15"}  # latent caches by default
+_LATENT_SINCE = {
+    Engine.LLAMA_CPP: date(2025, 4, 15),
+    Engine.IK_LLAMA_CPP: date(2025, 3, 15),
+}  # latent caches by default
 _UBATCH = {Engine.KTRANSFORMERS: 2048}
 _USABLE_RAM, _USABLE_VRAM = 0.93, 0.92  # of a machine's memory, where a row does not tell what lay where (assumed)
 
@@ -266,9 +270,9 @@ def _layout(row: Row, engine: Engine, quant: str, placed: _Placed, decode: bool)
     row_switches, day = switches(row), built(row)
     options: dict[str, str] = {key: row_switches[key] for key in ("mla", "rtr", "fa") if key in row_switches}
     if day and engine is not Engine.KTRANSFORMERS:
-        options["built"] = day
-    if engine is Engine.KTRANSFORMERS and not row.text("engine_version").startswith("2026") and day < "2026":
-        options["gpu_prefill"] = "0"  # layers are streamed for long prompts since kt-kernel 0.5, early in 2026
+        options["built"] = day.isoformat()
+    if engine is Engine.KTRANSFORMERS and not row.text("engine_version").startswith("2026") and not _streams(day):
+        options["gpu_prefill"] = "0"
     batch_threads = number_note(row, "n_threads_batch", "threads_batch")
     if batch_threads:
         options["threads_batch"] = str(batch_threads)
@@ -314,16 +318,21 @@ def _ubatch(row: Row, engine: Engine) -> int:
 def _chunk(row: Row) -> int:
     """SGLang's chunk under KTransformers: whoever streams layers for prompts makes it as long as these."""
     prompt = lengths(row, decode=False).prompt or 0
-    return max(2048, min(prompt, 32768)) if built(row) >= "2026" or "layerwise" in offload_text(row) else 2048
+    return max(2048, min(prompt, 32768)) if _streams(built(row)) or "layerwise" in offload_text(row) else 2048
 
 
-def _latent(row: Row, engine: Engine, row_switches: dict[str, str], day: str) -> bool:
+def _latent(row: Row, engine: Engine, row_switches: dict[str, str], day: date | None) -> bool:
     if "mla" in row_switches:
         return row_switches["mla"] != "0"
     if re.search(r"\bmla\b|flashmla", note(row, "thread"), re.IGNORECASE):
         return "std" not in row.text("notes") and "standard fa" not in row.text("notes")
     since = _LATENT_SINCE.get(engine)
-    return since is None or not day or day >= since
+    return since is None or day is None or day >= since
+
+
+def _streams(day: date | None) -> bool:
+    """Whether KTransformers streams layers for long prompts: kt-kernel 0.5, early in 2026."""
+    return day is not None and day.year >= 2026
 
 
 def _workload(row: Row, row_lengths: Lengths, decode: bool) -> Workload:
