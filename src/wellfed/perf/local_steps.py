@@ -22,7 +22,7 @@ from wellfed.perf.gpu import GpuDevice, build_name, build_number, gpu_device
 from wellfed.perf.gpu_pass import pass_of, prompt_steps
 from wellfed.perf.gpu_rates import GpuRates, gpu_rates
 from wellfed.perf.gpu_terms import Run, decode_terms, prompt_terms
-from wellfed.perf.host import single_thread_ratio
+from wellfed.perf.host import host_speed
 from wellfed.perf.latent import as_run
 from wellfed.perf.memory.llamacpp_place import expert_layers, place, used_gpus
 from wellfed.perf.numa import cpu_share
@@ -170,7 +170,7 @@ def _answering(request: Request, tokens: float, calibration: Calibration) -> Ter
     host_s = calibration.value("local", "token_host_us") * 1e-6 + calibration.value("local", "sample_ns") * 1e-9 * words
     if share.threads >= share.cores + share.light_cores:
         host_s += _STREAMED_S * tokens
-    return Term("host", host_s / single_thread_ratio(request.machine), "host CPU", "host")
+    return Term("host", host_s / host_speed(request.machine).ratio, "host CPU", "host")
 
 
 def prompt(

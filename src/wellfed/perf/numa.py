@@ -75,15 +75,15 @@ def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> C
     usable = usable_cores(machine)
     if usable is not None:
         cores = min(cores, usable * used / len(sockets))
-    wanted_threads = threads or layout.threads or cores
-    halved = _LEAST_OF_CPU ** (crowding(machine, wanted_threads, cores) / 2)  # between a core and a thread of one: the middle
+    busy = threads or layout.threads or cores
+    halved = _LEAST_OF_CPU ** (crowding(machine, busy, cores) / 2)  # between a core and a thread of one: the middle
     boost = machine.os.boost is not False
-    clock = machine.measured_clock_hz or _clock(first, min(1.0, min(wanted_threads, cores) / cores), boost, notes)
+    clock = machine.measured_clock_hz or _clock(first, min(1.0, min(busy, cores) / cores), boost, notes)
     measured, small = machine.measured_memory_bandwidth_bytes_per_s, machine.measured_small_pages_bytes_per_s
     return CpuShare(
         sockets=used,
         cores=cores,
-        threads=float(wanted_threads),
+        threads=float(busy),
         clock_hz=clock,
         socket_bytes_per_s=_channels_bytes_per_s(first, measured is None, notes),
         dies_bytes_per_s=_dies_bytes_per_s(first),
