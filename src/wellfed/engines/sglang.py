@@ -29,22 +29,7 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
     words = [*program, "--model-path", model, "--served-model-name", plan.model.id]
     words += ["--context-length", str(plan.workload.context), "--max-running-requests", str(layout.max_sequences)]
     words += ["--chunked-prefill-size", str(layout.batch_tokens)]
-    data = layout.data_parallel * layout.attention_data_parallel
-    for flag, degree in (
-        (
-            "--tp-size",
-            layout.tensor_parallel * layout.data_parallel
-            if layout.attention_data_parallel > 1
-            else layout.tensor_parallel,
-        ),
-        ("--pp-size", layout.pipeline_parallel),
-        ("--dp-size", data),
-        ("--ep-size", layout.expert_parallel),
-    ):
-        if degree > 1:
-            words += [flag, str(degree)]
-    if layout.attention_data_parallel > 1:
-        words.append("--enable-dp-attention")
+    words += _degree_words(layout)
     if layout.kv_type != "f16":
         words += ["--kv-cache-dtype", {"fp8": "fp8_e4m3", "bf16": "bfloat16"}.get(layout.kv_type, layout.kv_type)]
     fraction = dict(layout.options).get("mem_fraction_static")
@@ -73,6 +58,19 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
         if several
         else (),
     )
+
+
+def _degree_words(layout: Layout) -> list[str]:
+    """Degrees above one. With data-parallel attention SGLang's --tp-size counts all ranks of all replicas."""
+    divided = layout.attention_data_parallel > 1
+    degrees = {
+        "--tp-size": layout.tensor_parallel * (layout.data_parallel if divided else 1),
+        "--pp-size": layout.pipeline_parallel,
+        "--dp-size": layout.data_parallel * layout.attention_data_parallel,
+        "--ep-size": layout.expert_parallel,
+    }
+    words = [word for flag, degree in degrees.items() if degree > 1 for word in (flag, str(degree))]
+    return [*words, "--enable-dp-attention"] if divided else words
 
 
 def picture_words(plan: Plan) -> list[str]:

@@ -138,6 +138,31 @@ class _Reader:
 
     def counts(self) -> tuple[int, int]:
         """How many tensors and pairs there are, if the file can hold so many."""
+        self._ensure_known()
+        tensors, pairs = self.number(_U64), self.number(_U64)
+        if tensors > _MOST_TENSORS or pairs > _MOST_PAIRS:
+            raise self.broken(
+                sentence(
+                    "gguf-header.tensors-values-more",
+                    "{tensors} tensors and {pairs} values, more than any real file has",
+                    tensors=tensors,
+                    pairs=pairs,
+                )
+            )
+        if tensors * _LEAST_TENSOR + pairs * _LEAST_PAIR > self.end - self.at:
+            raise self.broken(
+                sentence(
+                    "gguf-header.tensors-values-do",
+                    "{tensors} tensors and {pairs} values do not fit in {end} bytes",
+                    tensors=tensors,
+                    pairs=pairs,
+                    end=self.end,
+                )
+            )
+        return tensors, pairs
+
+    def _ensure_known(self) -> None:
+        """Read magic and version. Raises BadInput for another file, Unsupported for another version."""
         if self.take(4) != _MAGIC:
             raise BadInput(
                 sentence(
@@ -164,27 +189,6 @@ class _Reader:
                 ),
                 hint,
             )
-        tensors, pairs = self.number(_U64), self.number(_U64)
-        if tensors > _MOST_TENSORS or pairs > _MOST_PAIRS:
-            raise self.broken(
-                sentence(
-                    "gguf-header.tensors-values-more",
-                    "{tensors} tensors and {pairs} values, more than any real file has",
-                    tensors=tensors,
-                    pairs=pairs,
-                )
-            )
-        if tensors * _LEAST_TENSOR + pairs * _LEAST_PAIR > self.end - self.at:
-            raise self.broken(
-                sentence(
-                    "gguf-header.tensors-values-do",
-                    "{tensors} tensors and {pairs} values do not fit in {end} bytes",
-                    tensors=tensors,
-                    pairs=pairs,
-                    end=self.end,
-                )
-            )
-        return tensors, pairs
 
     def broken(self, problem: str) -> BadInput:
         return BadInput(

@@ -123,7 +123,6 @@ def search(
     model_name: str, options: PlanOptions, machine: Machine, vendor: str | None = None
 ) -> tuple[Search, tuple[Assumption, ...]]:
     """The search behind `plan` on a machine at hand, and what was assumed of model and machine."""
-    from wellfed.models.quantisation_names import quantisation
     from wellfed.planner.search import Search
     from wellfed.planner.speculate import ensure_possible, read
     from wellfed.planner.stated import with_stated
@@ -138,8 +137,30 @@ def search(
     workload, embeds = _of_vectors(workload, named_model.model)
     guess = read(options.speculate) if options.speculate else None
     ensure_possible(guess, named_model.model)
+    planned_search = Search(
+        machine=machine,
+        model=named_model.model,
+        workload=workload,
+        goal=_goal(options, pinned, guess, named_model),
+        calibration=inputs.calibration(machine=machine),
+        quantisation=_resolver(named_model, _maker(options)),
+        sweep=options.sweep,
+        file_weights=named_model.weights,
+    )
+    seen += _newer(options.versions)
+    return planned_search, seen + cut + embeds + _odd_targets(workload) + named_model.assumptions + machine.assumptions
+
+
+def _goal(
+    options: PlanOptions,
+    pinned: tuple[tuple[Engine, Pins], ...],
+    guess: Speculation | None,
+    named_model: inputs.NamedModel,
+) -> Goal:
+    from wellfed.models.quantisation_names import quantisation
+
     chosen = tuple(quantisation(name).id for name in options.quantisations)
-    goal = Goal(
+    return Goal(
         objective=options.objective,
         least_quality_bits=4.0 if options.least_quality_bits is None else options.least_quality_bits,
         engines=options.engines,
@@ -155,18 +176,6 @@ def search(
         adapters=_adapters(options.lora),
         streams=options.streams,
     )
-    planned_search = Search(
-        machine=machine,
-        model=named_model.model,
-        workload=workload,
-        goal=goal,
-        calibration=inputs.calibration(machine=machine),
-        quantisation=_resolver(named_model, _maker(options)),
-        sweep=options.sweep,
-        file_weights=named_model.weights,
-    )
-    seen += _newer(options.versions)
-    return planned_search, seen + cut + embeds + _odd_targets(workload) + named_model.assumptions + machine.assumptions
 
 
 _FASTEST_TOKEN_S, _LONGEST_TTFT_S = 0.5e-3, 300.0

@@ -145,46 +145,31 @@ def price(cause: Cause, view: View) -> Cost | None:
     rate = engine.user_tok_s if engine is not None else None
     if rate is None and at_work is AtWork.NOTHING:
         rate = 0.0
-    lost = cause.sign.strength
     if rate is None:
-        return (
-            Cost(note=sentence("watching.time", "{lost:.0f} % of the time", lost=100 * lost))
-            if cause.rule.loss
-            else None
-        )
-    gaps = (
-        [(0.0, sentence("watching.nothing-below-what", "nothing below what the plan promises"))] if view.promise else []
-    )
-    if view.promise is not None:
-        promised, as_what = _lifted(cause, view.promise)
-        gaps.append(
-            (
-                promised - rate,
-                sentence(
-                    "watching.tokens-s-one",
-                    "{as_what} {promised:.3g} tokens/s for one user, now {rate:.3g}",
-                    as_what=as_what,
-                    promised=promised,
-                    rate=rate,
-                ),
-            )
-        )
-    if cause.rule.loss and lost < 0.99:
-        gaps.append(
-            (
-                rate * lost / (1 - lost),
-                sentence(
-                    "watching.takes-time-now",
-                    "it takes {lost:.0f} % of the time, now {rate:.3g} tokens/s",
-                    lost=100 * lost,
-                    rate=rate,
-                ),
-            )
-        )
+        lost = 100 * cause.sign.strength
+        return Cost(note=sentence("watching.time", "{lost:.0f} % of the time", lost=lost)) if cause.rule.loss else None
+    gaps = _gaps(cause, view.promise, rate)
     if not gaps:
         return None
     gap, note = max(gaps)
     return Cost(decode_tok_s=gap, note=note)
+
+
+def _gaps(cause: Cause, promise: Promise | None, rate: float) -> list[tuple[float, str]]:
+    """What lifting the fault would add to `rate` (tokens/s of one user), by each of the ways that tell it."""
+    gaps: list[tuple[float, str]] = []
+    if promise is not None:
+        gaps.append((0.0, sentence("watching.nothing-below-what", "nothing below what the plan promises")))
+        promised, as_what = _lifted(cause, promise)
+        text = "{as_what} {promised:.3g} tokens/s for one user, now {rate:.3g}"
+        note = sentence("watching.tokens-s-one", text, as_what=as_what, promised=promised, rate=rate)
+        gaps.append((promised - rate, note))
+    lost = cause.sign.strength
+    if cause.rule.loss and lost < 0.99:
+        text = "it takes {lost:.0f} % of the time, now {rate:.3g} tokens/s"
+        note = sentence("watching.takes-time-now", text, lost=100 * lost, rate=rate)
+        gaps.append((rate * lost / (1 - lost), note))
+    return gaps
 
 
 def _at_work(rule: str) -> AtWork:

@@ -19,8 +19,8 @@ from wellfed.written.describe import describe
 from wellfed.written.links import gpu_links
 from wellfed.written.memory import sockets_with_memory
 from wellfed.written.numa import hardware_threads, node_of, numa_nodes
-from wellfed.written.parts_list import DESKTOP_CARD_BYTES, PartsList
-from wellfed.written.slots import negotiated, pci_tree, place
+from wellfed.written.parts_list import DESKTOP_CARD_BYTES, Card, PartsList
+from wellfed.written.slots import Slot, negotiated, pci_tree, place
 from wellfed.written.unnamed import stand_in
 
 
@@ -56,22 +56,8 @@ def _assembled(parts: PartsList, cpu: CpuSpec, count: int, notes: tuple[Assumpti
     nodes = numa_nodes(sockets, parts.nodes_per_socket, cpu)
     homes = [node_of(index, slot.socket, [s.socket for s in slots], nodes) for index, slot in enumerate(slots)]
     pci, addresses = pci_tree(parts.cards, slots, cpu, homes)
-    cards = tuple(
-        Gpu(
-            index=index,
-            spec=card.spec,
-            name=card.spec.name,
-            memory_bytes=card.spec.memory_bytes,
-            pci_address=address,
-            numa_node=home,
-            socket=slot.socket,
-            link=negotiated(card, slot),
-            compute_units=card.spec.compute_units,
-            power_limit_w=card.seat.power_limit_w,
-            vendor=card.spec.vendor,
-        )
-        for index, (card, slot, home, address) in enumerate(zip(parts.cards, slots, homes, addresses, strict=True))
-    )
+    places = enumerate(zip(parts.cards, slots, homes, addresses, strict=True))
+    gpus = tuple(_gpu(index, card, slot, home, address) for index, (card, slot, home, address) in places)
     rate, new_notes = _network(parts)
     sizes = [socket.memory_bytes for socket in sockets]
     return Machine(
@@ -82,7 +68,7 @@ def _assembled(parts: PartsList, cpu: CpuSpec, count: int, notes: tuple[Assumpti
             for socket in sockets
         ),
         numa_nodes=nodes,
-        gpus=cards,
+        gpus=gpus,
         gpu_links=gpu_links(parts),
         pci=pci,
         disks=parts.disks,
@@ -96,6 +82,22 @@ def _assembled(parts: PartsList, cpu: CpuSpec, count: int, notes: tuple[Assumpti
         cpus=hardware_threads(sockets, nodes),
         dimms=tuple(dimm for socket in sockets for dimm in socket.dimms),
         pci_complete=False if pci else None,
+    )
+
+
+def _gpu(index: int, card: Card, slot: Slot, home: int | None, address: str | None) -> Gpu:
+    return Gpu(
+        index=index,
+        spec=card.spec,
+        name=card.spec.name,
+        memory_bytes=card.spec.memory_bytes,
+        pci_address=address,
+        numa_node=home,
+        socket=slot.socket,
+        link=negotiated(card, slot),
+        compute_units=card.spec.compute_units,
+        power_limit_w=card.seat.power_limit_w,
+        vendor=card.spec.vendor,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from wellfed.checks.base import ROOT, SYSTEM, Check, no_gpus, passed, skip, unknown, unread, warn
@@ -42,46 +42,29 @@ def judge(machine: Machine) -> Iterable[Finding]:
         return [unread(machine, sentence("check.acs.bridges-above-gpus", "bridges above the GPUs"), "pci")]
     redirecting = [bridge.address for bridge in above if bridge.acs_redirect]
     if redirecting and all_linked(machine, (gpu.index for gpu in gpus)):
-        return [
-            passed(
-                SYSTEM,
-                sentence("check.acs.acs-redirects-but", "ACS redirects, but the GPUs talk over links of their own"),
-            )
-        ]
-    if redirecting:
-        fix = [at(ACS_OFF, address=address) for address in redirecting]
-        measured = sentence(
-            "check.acs.redirect-bridges",
-            "redirect on {count} of {count2} bridges",
-            count=len(redirecting),
-            count2=len(above),
-        )
-        return [
-            warn(
-                SYSTEM,
-                WHY,
-                measured,
-                sentence("check.acs.off-bare-metal", "off on bare metal"),
-                [*fix, ACS_FOR_GOOD],
-            )
-        ]
+        text = "ACS redirects, but the GPUs talk over links of their own"
+        return [passed(SYSTEM, sentence("check.acs.acs-redirects-but", text))]
+    return [_redirected(redirecting, len(above)) if redirecting else _not_redirected(above)]
+
+
+def _redirected(redirecting: list[str], bridge_count: int) -> Finding:
+    text, count = "redirect on {count} of {count2} bridges", len(redirecting)
+    measured = sentence("check.acs.redirect-bridges", text, count=count, count2=bridge_count)
+    fix = [at(ACS_OFF, address=address) for address in redirecting]
+    return warn(SYSTEM, WHY, measured, sentence("check.acs.off-bare-metal", "off on bare metal"), [*fix, ACS_FOR_GOOD])
+
+
+def _not_redirected(above: Sequence[PciDevice]) -> Finding:
+    """No bridge that tells redirects; unknown where none tells."""
     blind = [bridge.address for bridge in above if bridge.acs_redirect is None]
     if len(blind) == len(above):
-        return [
-            unknown(
-                sentence(
-                    "check.acs.access-control-2", "access control of the bridges could not be read; it takes root"
-                ),
-                fix=[ROOT],
-            )
-        ]
-    return [
-        passed(
-            SYSTEM,
-            sentence("check.acs.no-bridge-tells", "no bridge that tells redirects peer traffic"),
-            sentence("check.acs.bridges", "{count} bridges", count=len(above) - len(blind)),
-        )
-    ]
+        text = "access control of the bridges could not be read; it takes root"
+        return unknown(sentence("check.acs.access-control-2", text), fix=[ROOT])
+    return passed(
+        SYSTEM,
+        sentence("check.acs.no-bridge-tells", "no bridge that tells redirects peer traffic"),
+        sentence("check.acs.bridges", "{count} bridges", count=len(above) - len(blind)),
+    )
 
 
 def repair(machine: Machine) -> Machine:
