@@ -109,7 +109,7 @@ class Sentence(str):
 
     def __reduce__(self) -> tuple[object, ...]:
         """For copies and other processes: made again from its message."""
-        return (as_text, (self.made_of,)) if self.made_of else (_again, (self.id, self.template, self.params))
+        return (as_text, (self.made_of,)) if self.made_of else (_sentence_from, (self.id, self.template, self.params))
 
 
 def sentence(id: str, template: str, /, **params: object) -> Sentence:
@@ -156,7 +156,7 @@ def _sequence(id: str, separator: str, items: Iterable[object]) -> Sentence:
     return sentence(id, separator.join(f"{{{name}}}" for name in params), **params)
 
 
-def _again(id: str, template: str, params: dict[str, object]) -> Sentence:
+def _sentence_from(id: str, template: str, params: dict[str, object]) -> Sentence:
     return sentence(id, template, **params)
 
 

@@ -73,7 +73,7 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
             ),
         )
     engine = engine_of(row)
-    if engine is None or not _mine(row, engine):
+    if engine is None or not _is_of_engine(row, engine):
         return None
     measured = [(metric, row.number(metric)) for metric in _METRICS]
     outcomes = [(metric, value) for metric, value in measured if value]
@@ -88,7 +88,7 @@ def interpret(row: Row) -> tuple[Outcome, ...] | None:
     return tuple(_outcome(row, engine, metric, value) for metric, value in outcomes)
 
 
-def _mine(row: Row, engine: Engine) -> bool:
+def _is_of_engine(row: Row, engine: Engine) -> bool:
     if engine is not Engine.LLAMA_CPP:
         return True
     on_cpu = row.text("gpu").lower() in ("", "none", "cpu only") or "cpu" in offload_text(row)

@@ -60,7 +60,7 @@ async def _ask_once(
             if not reader.times
             else sentence("asking.client.no-end-after", "no end, after {count} pieces,", count=len(reader.times))
         )
-        return _without(
+        return _failed_reply(
             clock,
             reader,
             AskingError(
@@ -70,14 +70,16 @@ async def _ask_once(
         )
     except httpx.RemoteProtocolError as error:
         nothing = not reader.times and clock.connect_s is None and not clock.answered
-        return _without(clock, reader, AskingError(Trouble.CUT, _AGAIN if nothing else address.explained(str(error))))
+        return _failed_reply(
+            clock, reader, AskingError(Trouble.CUT, _AGAIN if nothing else address.explained(str(error)))
+        )
     except AskingError as error:
-        return _without(clock, reader, error)
+        return _failed_reply(clock, reader, error)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        return _without(clock, reader, address.failed(error))
+        return _failed_reply(clock, reader, address.failed(error))
 
 
-def _without(clock: _Clock, reader: Reader, error: AskingError) -> Reply:
+def _failed_reply(clock: _Clock, reader: Reader, error: AskingError) -> Reply:
     return Reply(
         clock.asked,
         tuple(reader.times),
@@ -115,12 +117,12 @@ async def _read(
             if len(reader.times) > before:
                 on_token()
             if reader.done:
-                await _rest(response)
+                await _drain(response)
                 break
     return reader.reply(clock.asked, clock.connect_s)
 
 
-async def _rest(response: httpx.Response) -> None:
+async def _drain(response: httpx.Response) -> None:
     """What follows the end of the stream, so that its connection can be kept; not waited for long."""
     with suppress(TimeoutError, httpx.HTTPError, RuntimeError):
         async with asyncio.timeout(_REST_S):

@@ -192,14 +192,14 @@ def _json_file(
                 raise Withheld(broken.reason) from broken
             continue
         except _Refused as refused:
-            raise Withheld(_why(refused.status, name)) from refused
+            raise Withheld(_http_reason(refused.status, name)) from refused
         if isinstance(value, dict):
             return value
         break
     raise Withheld(message("catalog.update.not-an-object", "{name} holds something else than settings", name=name))
 
 
-def _why(status: int, name: str) -> Message:
+def _http_reason(status: int, name: str) -> Message:
     if status in (401, 403):
         text = "its publisher gives {name} only to those who have agreed to its terms (HTTP {status}): set HF_TOKEN"
         return message("catalog.update.gated", text, name=name, status=status)

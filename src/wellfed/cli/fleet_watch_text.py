@@ -148,7 +148,7 @@ def _change(replica: Replica, change: Change, now: float) -> Message:
         "share": Amount(round(abs(1 - change.ratio), 2), "%"),
         "before": Amount(change.before_tok_s, "tok/s"),
         "after": Amount(change.after_tok_s, "tok/s"),
-        "why": _why(change),
+        "why": _reason(change),
     }
     if change.slower:
         return message("history.slower", "since {when} {node} is {share} slower ({before} before, {after} now): {why}",
@@ -157,7 +157,7 @@ def _change(replica: Replica, change: Change, now: float) -> Message:
                    **values)  # fmt: skip
 
 
-def _why(change: Change) -> Message:
+def _reason(change: Change) -> Message:
     reasons: list[Parameter] = [*map(fact_change, change.facts), *change.causes]
     if not reasons:
         return message("history.no-reason", "nothing that is known of it changed then")

@@ -65,14 +65,14 @@ def _narrowing(several: bool) -> tuple[tuple[Column, ...], ...]:
     full, short = _columns(several, intervals=True), _columns(several, intervals=False)
     return (
         full,
-        _without(full, 1),
-        _without(short, 1),
-        _without(short, 2),
-        _without(short, 3),
+        _narrower(full, 1),
+        _narrower(short, 1),
+        _narrower(short, 2),
+        _narrower(short, 3),
     )
 
 
-def _without(columns: tuple[Column, ...], level: int) -> tuple[Column, ...]:
+def _narrower(columns: tuple[Column, ...], level: int) -> tuple[Column, ...]:
     return tuple(column for column in columns if column.droppable == 0 or column.droppable > level)
 
 

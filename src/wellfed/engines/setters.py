@@ -54,12 +54,12 @@ def field(name: str) -> Setter:
         value = amount(text)
         if value < 1:
             raise ValueError(text)
-        return lambda layout: _with(layout, name, value)
+        return lambda layout: _with_field(layout, name, value)
 
     return setter
 
 
-def _with(layout: Layout, name: str, value: int | bool) -> Layout:
+def _with_field(layout: Layout, name: str, value: int | bool) -> Layout:
     changes: dict[str, Any] = {name: value}
     return replace(layout, **changes)
 
@@ -67,7 +67,7 @@ def _with(layout: Layout, name: str, value: int | bool) -> Layout:
 def switch(name: str, value: bool) -> Setter:
     def setter(text: str) -> Change:
         chosen = value if is_on(text) else not value
-        return lambda layout: _with(layout, name, chosen)
+        return lambda layout: _with_field(layout, name, chosen)
 
     return setter
 
@@ -128,7 +128,7 @@ def degree(name: str) -> Setter:
             raise ValueError(text)
 
         def change(layout: Layout) -> Layout:
-            return _on_all(_with(layout, name, value))
+            return _on_all(_with_field(layout, name, value))
 
         return change
 

@@ -68,7 +68,7 @@ def _settled(ray: Any, reference: Any, node: str, labels: dict[str, str], how: G
         sent, late = ray.get(reference, timeout=1)
     except Exception as error:  # noqa: BLE001 - a task's own error of any class, a dead node, a timeout
         ray.cancel(reference, force=True)
-        return Outcome(node, label, why=_why(error, how))
+        return Outcome(node, label, why=_reason(error, how))
     if len(sent) > MOST_BYTES:
         return Outcome(node, label, why=too_much())
     if late and not sent:
@@ -80,7 +80,7 @@ def _settled(ray: Any, reference: Any, node: str, labels: dict[str, str], how: G
     return Outcome(node, label, target, partial=partial)
 
 
-def _why(error: Exception, how: Gathering) -> Message:
+def _reason(error: Exception, how: Gathering) -> Message:
     if type(error).__name__ == "GetTimeoutError":
         return too_late(how.timeout_s)
     return message("fleet.ray-failed", "its task ended: {why}", why=type(error).__name__)

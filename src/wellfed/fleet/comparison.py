@@ -54,7 +54,7 @@ class _ReplicaRows:
 
 def compare(store: sqlite3.Connection, since: float, until: float, nodes: Sequence[str] = ()) -> History:
     """Replicas of those nodes (none named: all) from `since` to `until`."""
-    replicas_read = _all(store, since, until)
+    replicas_read = _every_replica(store, since, until)
     for replica in replicas_read:
         replica.by_load = slope(replica.points)
     groups: dict[tuple[str, ...], list[_ReplicaRows]] = defaultdict(list)
@@ -68,7 +68,7 @@ def compare(store: sqlite3.Connection, since: float, until: float, nodes: Sequen
     return History(since, until, replicas, _drifts(replicas_read), silences)
 
 
-def _all(store: sqlite3.Connection, since: float, until: float) -> list[_ReplicaRows]:
+def _every_replica(store: sqlite3.Connection, since: float, until: float) -> list[_ReplicaRows]:
     """Every replica that was heard since."""
     bucket_s = max(_LEAST_BUCKET_S, (until - since) / _POINTS)
     replicas = []

@@ -70,7 +70,7 @@ def gather(
     folder that cannot be written.
     """
     labels = labelled(nodes, how)
-    outcomes = _all(labels, means, how, progress)
+    outcomes = _gather_all(labels, means, how, progress)
     report(how.folder, outcomes)
     return outcomes
 
@@ -106,7 +106,7 @@ def reason(error: WellfedError) -> Message:
     return message_of(error.message) or message("fleet.refused", "{why}", why=error.message)
 
 
-def _all(labels: dict[str, str], means: Means, how: Gathering, progress: Progress) -> tuple[Outcome, ...]:
+def _gather_all(labels: dict[str, str], means: Means, how: Gathering, progress: Progress) -> tuple[Outcome, ...]:
     outcomes: list[Outcome] = []
     commands = _Commands()
     with ThreadPoolExecutor(how.at_a_time) as pool:

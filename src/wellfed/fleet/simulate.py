@@ -272,10 +272,10 @@ def run(arrivals: Sequence[Arrival], replicas: Sequence[Speed], knows_prefixes: 
 
 def _percentiles(values: Sequence[float]) -> tuple[float, float, float]:
     ordered = sorted(values)
-    return sum(ordered) / len(ordered), _at(ordered, 0.9), _at(ordered, 0.99)
+    return sum(ordered) / len(ordered), _quantile(ordered, 0.9), _quantile(ordered, 0.99)
 
 
-def _at(ordered: Sequence[float], share: float) -> float:
+def _quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
 
 

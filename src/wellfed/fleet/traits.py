@@ -27,7 +27,7 @@ class Trait:
 def traits(machine: Machine, firmware: str | None = None) -> Mapping[Trait, str]:
     """Every trait with its value as words; `?` where the source does not tell."""
     value_of: dict[Trait, str] = {}
-    for subject, name, value in _all(machine):
+    for subject, name, value in _trait_values(machine):
         value_of[Trait(subject, name)] = UNKNOWN if value is None else str(value)
     value_of[Trait("system", "firmware")] = firmware or UNKNOWN
     return value_of
@@ -57,7 +57,7 @@ def _gpu_name(gpu: Gpu) -> str:
     return gpu.spec.name if gpu.spec else gpu.name or UNKNOWN
 
 
-def _all(machine: Machine) -> Iterator[tuple[str, str, object]]:
+def _trait_values(machine: Machine) -> Iterator[tuple[str, str, object]]:
     yield "system", "gpus", len(machine.gpus)
     yield "system", "sockets", len(machine.sockets) or None
     yield "system", "memory", _size(machine.memory_bytes)
@@ -88,8 +88,8 @@ def _gpu(gpu: Gpu) -> Iterator[tuple[str, str, object]]:
     yield subject, "link", gpu.link
     yield subject, "numa node", gpu.numa_node
     yield subject, "power limit", None if gpu.power_limit_w is None else f"{gpu.power_limit_w:.0f} W"
-    yield subject, "ECC", _on(gpu.ecc_enabled)
-    yield subject, "MIG", _on(gpu.mig)
+    yield subject, "ECC", _on_or_off(gpu.ecc_enabled)
+    yield subject, "MIG", _on_or_off(gpu.mig)
     yield subject, "driver", gpu.driver
     yield subject, "NVLinks", gpu.nvlinks_active
 
@@ -107,7 +107,7 @@ def _nics(machine: Machine) -> Iterator[tuple[str, str, object]]:
         yield subject, "kind", nic.kind
         yield subject, "rate", None if nic.bytes_per_s is None else f"{nic.bytes_per_s * 8 / 1e9:.0f} Gb/s"
         yield subject, "numa node", nic.numa_node
-        yield subject, "up", _on(nic.up)
+        yield subject, "up", _on_or_off(nic.up)
 
 
 def _system(machine: Machine) -> Iterator[tuple[str, str, object]]:
@@ -115,9 +115,9 @@ def _system(machine: Machine) -> Iterator[tuple[str, str, object]]:
     yield "system", "kernel", system.kernel
     yield "system", "NVIDIA driver", system.nvidia_driver
     yield "system", "governor", ", ".join(sorted(system.governors)) or system.governor
-    yield "system", "boost", _on(system.boost)
-    yield "system", "SMT", _on(system.smt)
-    yield "system", "NUMA balancing", _on(system.numa_balancing)
+    yield "system", "boost", _on_or_off(system.boost)
+    yield "system", "SMT", _on_or_off(system.smt)
+    yield "system", "NUMA balancing", _on_or_off(system.numa_balancing)
     yield "system", "transparent huge pages", system.transparent_huge_pages
     yield "system", "huge pages", _huge_pages(machine)
     yield "system", "IOMMU", system.iommu
@@ -143,7 +143,7 @@ def _size(value: int | None) -> str | None:
     return format_bytes(round(value / 2**30) * 2**30 if value >= 2**30 else value)
 
 
-def _on(value: bool | None) -> str | None:
+def _on_or_off(value: bool | None) -> str | None:
     return None if value is None else "on" if value else "off"
 
 

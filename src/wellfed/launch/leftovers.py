@@ -27,7 +27,7 @@ def shared_memory(group: int, proc: Path = Path("/proc")) -> tuple[str, ...]:
 
 def remove(paths: Iterable[str], proc: Path = Path("/proc")) -> None:
     """Remove those of `paths` that are ours and that no process maps any more."""
-    left_behind = [Path(path) for path in paths if _may_be_left(path) and _ours(Path(path))]
+    left_behind = [Path(path) for path in paths if _may_be_left(path) and _is_of_this_user(Path(path))]
     if not left_behind:
         return
     used = {path for pid in _pids(proc) for path in _mapped(proc / str(pid) / "maps")}
@@ -52,7 +52,7 @@ def meeting_points(log: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_MEETING.findall(text)))
 
 
-def _ours(path: Path) -> bool:
+def _is_of_this_user(path: Path) -> bool:
     try:
         status = path.lstat()
         return status.st_uid == os.getuid() and stat.S_ISREG(status.st_mode)

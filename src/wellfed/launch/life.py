@@ -75,7 +75,7 @@ class Running:
     @property
     def keeper_alive(self) -> bool:
         """Whether the wellfed that started it is still there."""
-        return self._is(self.keeper, self.keeper_ticks)
+        return self._is_same_process(self.keeper, self.keeper_ticks)
 
     @property
     def why_lost(self) -> Message | None:
@@ -107,7 +107,7 @@ class Running:
     def _same(self, process: identity.Stat) -> bool:
         return self.ticks > 0 and process.ticks == self.ticks
 
-    def _is(self, pid: int, ticks: int) -> bool:
+    def _is_same_process(self, pid: int, ticks: int) -> bool:
         try:
             process = identity.stat(pid) if pid else None
         except OSError:

@@ -42,7 +42,7 @@ class Result(ABC):
     def _repr_html_(self) -> str:
         """The line and the rows as a table, for notebooks."""
         rows = self.rows()
-        return f"<p><b>{_escaped(self.summary())}</b></p>{_table(rows[:_MOST_ROWS])}{_more(len(rows))}"
+        return f"<p><b>{_escaped(self.summary())}</b></p>{_table(rows[:_MOST_ROWS])}{_more_rows(len(rows))}"
 
 
 def _table(rows: list[Row]) -> str:
@@ -61,7 +61,7 @@ def _escaped(text: str) -> str:
     return escape(text)
 
 
-def _more(count: int) -> str:
+def _more_rows(count: int) -> str:
     return f"<p>{count - _MOST_ROWS} rows more</p>" if count > _MOST_ROWS else ""
 
 

@@ -167,7 +167,7 @@ def _by_kind(
     if kind == "deepseek_v4":
         config["compress_ratios"] = metadata.get(f"{architecture}.attention.compress_ratios")
     if kind in _MTP_COUNTED and isinstance(config.get("num_nextn_predict_layers"), int):
-        config["num_hidden_layers"] = _less(config.get("num_hidden_layers"), config["num_nextn_predict_layers"])
+        config["num_hidden_layers"] = _difference(config.get("num_hidden_layers"), config["num_nextn_predict_layers"])
     if kind == "gptj":
         config.update(n_embd=config.get("hidden_size"), n_positions=config.get("max_position_embeddings"))
     if kind == "qwen3_5" or kind == "qwen3_next":
@@ -188,7 +188,7 @@ def _latent(config: dict[str, object], metadata: Mapping[str, Value], architectu
         f"{architecture}.attention.value_length_mla", metadata.get(f"{architecture}.attention.value_length")
     )
     rope = metadata.get(f"{architecture}.rope.dimension_count")
-    config.update(qk_rope_head_dim=rope, v_head_dim=value, qk_nope_head_dim=_less(key, rope))
+    config.update(qk_rope_head_dim=rope, v_head_dim=value, qk_nope_head_dim=_difference(key, rope))
     config.pop("head_dim", None)
     if not config.get("q_lora_rank"):
         config.pop("q_lora_rank", None)
@@ -229,7 +229,7 @@ def _experts(config: dict[str, object], kind: str, metadata: Mapping[str, Value]
         config.setdefault("sliding_window", metadata.get(f"{architecture}.attention.sliding_window"))
 
 
-def _less(total: object, part: object) -> int:
+def _difference(total: object, part: object) -> int:
     if not isinstance(total, int) or not isinstance(part, int) or total <= part:
         raise BadInput(
             sentence(

@@ -75,7 +75,7 @@ def _huggingface(repository: str) -> Path:
     offline = not reachable(endpoint)
     try:
         config = Path(hf_hub_download(repository, "config.json", etag_timeout=10, local_files_only=offline))
-        _beside(repository, config, offline)
+        _file_beside(repository, config, offline)
         return config
     except LocalEntryNotFoundError as error:
         hint = sentence(
@@ -113,7 +113,7 @@ def _huggingface(repository: str) -> Path:
         ) from error
 
 
-def _beside(repository: str, config: Path, offline: bool) -> None:
+def _file_beside(repository: str, config: Path, offline: bool) -> None:
     """ModelOpt's own file beside a config that says nothing of how its weights are stored, where there is one."""
     from huggingface_hub import hf_hub_download
 

@@ -141,13 +141,13 @@ def spread(model: Model, quantisation: Quantisation) -> Spread:
     released = model.released or ""
     if label.startswith("UD-"):
         since = _SINCE_DYNAMIC_MOE if model.is_moe else _SINCE_DYNAMIC
-        return _of(_DYNAMIC_2026 if released >= since else {}, label, model, _DYNAMIC)
+        return _range_of(_DYNAMIC_2026 if released >= since else {}, label, model, _DYNAMIC)
     if label in _IK_K or label.endswith(_OF_IK):
         return _between(*_IK)
     if released and released < _SINCE_BARTOWSKI:
         return _EXACT if label in _PLAIN else _between(*_UPSTREAM)
     table = _BARTOWSKI if maker == "bartowski" else _ANYBODY
-    return _of(table, _WIDENED.get(label, label), model, _UPSTREAM)
+    return _range_of(table, _WIDENED.get(label, label), model, _UPSTREAM)
 
 
 # the mix that a file with a wider embedding and head is otherwise
@@ -161,7 +161,7 @@ def _of_family(model: Model) -> dict[str, _Ends]:
     return _DYNAMIC_GEMMA_4 if model.architecture.startswith("gemma4") and not model.is_moe else {}
 
 
-def _of(table: dict[str, tuple[_Ends, _Ends]], label: str, model: Model, otherwise: _Ends) -> Spread:
+def _range_of(table: dict[str, tuple[_Ends, _Ends]], label: str, model: Model, otherwise: _Ends) -> Spread:
     dense, mixture = table.get(label, (otherwise, otherwise))
     return _between(*(mixture if model.is_moe else dense))
 

@@ -69,9 +69,9 @@ def as_run(model: Model, layout: Layout) -> Model:
     if layout.engine is Engine.IK_LLAMA_CPP:
         model = _without_windows(model)
     if not layout.latent_cache:
-        return _with(model, ExpandedLatentAttention)
+        return _with_kind(model, ExpandedLatentAttention)
     if layout.engine is Engine.LLAMA_CPP or dict(layout.options).get("mla") == "1":
-        return _with(model, AbsorbedLatentAttention)
+        return _with_kind(model, AbsorbedLatentAttention)
     return model
 
 
@@ -123,13 +123,15 @@ def _up_projection(attention: LatentAttention) -> int:
 
 
 @lru_cache(maxsize=64)
-def _with(model: Model, kind: type[LatentAttention]) -> Model:
+def _with_kind(model: Model, kind: type[LatentAttention]) -> Model:
     layers = tuple(
-        replace(layer, attention=_as(layer.attention, kind)) if isinstance(layer.attention, LatentAttention) else layer
+        replace(layer, attention=_as_kind(layer.attention, kind))
+        if isinstance(layer.attention, LatentAttention)
+        else layer
         for layer in model.layers
     )
     return model if layers == model.layers else replace(model, layers=layers)
 
 
-def _as(attention: LatentAttention, kind: type[LatentAttention]) -> LatentAttention:
+def _as_kind(attention: LatentAttention, kind: type[LatentAttention]) -> LatentAttention:
     return kind(**{field.name: getattr(attention, field.name) for field in fields(attention)})

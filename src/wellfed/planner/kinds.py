@@ -45,7 +45,7 @@ def describe(layout: Layout) -> str:
     if STREAMED in layout.options:
         drafting.append(sentence("planner.kinds.streamed", "experts from disk"))
     cache = [] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]
-    return joined("; ", [*front, _where(layout), *cache, *drafting])
+    return joined("; ", [*front, _placement_words(layout), *cache, *drafting])
 
 
 FRONTS = {"ollama": "Ollama"}  # programs around an engine
@@ -59,7 +59,7 @@ _DRAFTS = {
 }
 
 
-def _where(layout: Layout) -> str:
+def _placement_words(layout: Layout) -> str:
     if kind_of(layout) is Kind.CPU:
         if layout.numa is NumaPolicy.ONE_SOCKET:
             return "CPU"

@@ -83,7 +83,7 @@ def _with_users(search: Search, count: int) -> Search:
     return replace(search, workload=replace(search.workload, concurrency=count))
 
 
-def _most(fits: Callable[[int], bool], low: int, high: int) -> int | None:
+def _largest_fitting(fits: Callable[[int], bool], low: int, high: int) -> int | None:
     """The largest n in low..high for which `fits`, which holds below every n for which it does; None where none is."""
     if not fits(low):
         return None
@@ -100,7 +100,7 @@ def _shorter(search: Search) -> Lever | None:
     most = workload.context // _CONTEXT_STEP
     if most <= least:
         return None
-    steps = _most(lambda n: fits_anyhow(_in_context(search, n * _CONTEXT_STEP)), least, most)
+    steps = _largest_fitting(lambda n: fits_anyhow(_in_context(search, n * _CONTEXT_STEP)), least, most)
     if steps is None:
         return None
     tokens = steps * _CONTEXT_STEP
@@ -136,7 +136,7 @@ def _fewer_users(search: Search) -> Lever | None:
     users = search.workload.concurrency
     if users <= 1 or search.workload.request_rate is not None:
         return None
-    count = _most(lambda n: fits_anyhow(_with_users(search, n)), 1, users - 1)
+    count = _largest_fitting(lambda n: fits_anyhow(_with_users(search, n)), 1, users - 1)
     if count is None:
         return None
     plan = _best(_with_users(search, count))

@@ -48,9 +48,9 @@ def power(machine: Machine) -> Power:
         sentence("power.w-board-fans", "{rest:.0f} W for board, fans, drives and memory", rest=rest),
         sentence("power.no-data-sheet", "no data sheet covers them"),
     )
-    return Power(_all(boards, machine.count), _all(cpus, machine.count), rest * machine.count, (note,))
+    return Power(_total_w(boards, machine.count), _total_w(cpus, machine.count), rest * machine.count, (note,))
 
 
-def _all(values: list[float | None], nodes: int) -> float | None:
+def _total_w(values: list[float | None], nodes: int) -> float | None:
     known_values = [value for value in values if value is not None]
     return sum(known_values) * nodes if len(known_values) == len(values) else None

@@ -30,7 +30,7 @@ def usable(machine: Machine, vendor: str | None = None) -> Machine:
         return machine
     left = [gpu for gpu in machine.gpus if gpu not in usable_gpus]
     machine = selected(machine, [positions[id(gpu)] for gpu in usable_gpus])
-    return replace(machine, assumptions=machine.assumptions + tuple(map(_without, left)))
+    return replace(machine, assumptions=machine.assumptions + tuple(map(_left_out, left)))
 
 
 def other_vendors(machine: Machine) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ def _vendor(gpu: Gpu) -> str | None:
     return gpu.spec.vendor if gpu.spec else None
 
 
-def _without(gpu: Gpu) -> Assumption:
+def _left_out(gpu: Gpu) -> Assumption:
     name = gpu.spec.name if gpu.spec else gpu.name or f"GPU {gpu.index}"
     reason = (
         sentence("usable.another-vendor", "another vendor's engine builds")

@@ -112,7 +112,7 @@ def run(job: Job) -> Answer:
         contextlib.redirect_stderr(_TOLD),
     ):
         answer = _answer(job, Path(folder), _OUT)
-    return _without(answer, folder)
+    return _without_paths(answer, folder)
 
 
 def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
@@ -127,7 +127,7 @@ def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
     try:
         words = [str(written) if word == WRITTEN else word for word in _with_uploads(job, folder)]
         if job.task:
-            return _done(job, words[len(job.words) :])
+            return _task_answer(job, words[len(job.words) :])
         with handed_in(words[job.words.index(UPLOAD)] if UPLOAD in job.words else ""):
             code = cli.main(args=words, standalone_mode=False, prog_name="wellfed") or 0
     except SystemExit as leaving:
@@ -145,7 +145,7 @@ def _answer(job: Job, folder: Path, out: io.StringIO) -> Answer:
     return Answer(code if isinstance(code, int) else 0, text)
 
 
-def _without(answer: Answer, folder: str) -> Answer:
+def _without_paths(answer: Answer, folder: str) -> Answer:
     """No answer tells where on the server an upload lay."""
 
     def clean(text: str) -> str:
@@ -157,7 +157,7 @@ def _without(answer: Answer, folder: str) -> Answer:
     return Answer(answer.code, clean(answer.text), redacted)
 
 
-def _done(job: Job, paths: list[str]) -> Answer:
+def _task_answer(job: Job, paths: list[str]) -> Answer:
     """A task's answer: the function of this room that it names."""
     module, _, name = job.task.partition(":")
     if not module.startswith("wellfed.serve."):

@@ -44,7 +44,7 @@ def read_os(tree: Tree, host: HostFacts) -> OsSettings:
         container=_container(tree, meta),
         cpus_online=host.online,
         cpus_present=host.present,
-        cpus_allowed=_both(affinity, host.limits.cpus),
+        cpus_allowed=_intersection(affinity, host.limits.cpus),
         cpu_quota=host.limits.cpu_quota,
         memory_limit_bytes=host.limits.memory_bytes,
         memory_free_bytes=memory.get("MemAvailable", _free(memory)),
@@ -60,7 +60,7 @@ def read_os(tree: Tree, host: HostFacts) -> OsSettings:
         fabric_manager_running=meta.get("fabric_manager_running"),
         cpus_offline=tuple(sorted(offline)) if host.present and host.online else None,
         cpus_isolated=cpu_list(tree.text(f"{CPU}/isolated")),
-        memory_nodes_allowed=_both(cpu_list(status.get("Mems_allowed_list")), host.limits.memory_nodes),
+        memory_nodes_allowed=_intersection(cpu_list(status.get("Mems_allowed_list")), host.limits.memory_nodes),
         huge_pages_free=free,
         transparent_huge_pages_defrag=_chosen(tree.text(f"{THP}/defrag")),
         governors=governors,
@@ -93,7 +93,7 @@ def read_meta(tree: Tree) -> dict[str, Any]:
     return {key: notes[key] for key, kind in _META_TYPES.items() if isinstance(notes.get(key), kind)}
 
 
-def _both(a: tuple[int, ...] | None, b: tuple[int, ...] | None) -> tuple[int, ...] | None:
+def _intersection(a: tuple[int, ...] | None, b: tuple[int, ...] | None) -> tuple[int, ...] | None:
     if a is None or b is None:
         return a if b is None else b
     return tuple(sorted(set(a) & set(b))) or a

@@ -102,7 +102,7 @@ def fleet_plan(model: str, options: FleetOptions) -> FleetPlan:
     first = deployment.shares[0] if deployment.shares else None
     turns = None
     if first is not None:
-        reached = _of(searches, first.stock, first.capacity.nodes)
+        reached = _search_of(searches, first.stock, first.capacity.nodes)
         turns = routing(reached, first.replicas, rate=options.rate, spare=options.spare)
     splits = _splits(kinds, searches, options) if options.disaggregate else None
     return FleetPlan(model, options.workload, tuple(kinds), deployment, turns, simulated, between, splits, blind)
@@ -113,7 +113,7 @@ def _splits(kinds: Sequence[Kind], searches: dict[str, Search], options: FleetOp
     sides = []
     for kind in kinds:
         for smallest in kind.capacities[:1]:
-            pool = side(kind.stock, _of(searches, kind.stock, smallest.nodes), smallest)
+            pool = side(kind.stock, _search_of(searches, kind.stock, smallest.nodes), smallest)
             sides += [pool] if pool is not None else []
     pairs = ((a, b) for a in sides for b in sides)
     splits = [split for a, b in pairs if (split := disaggregated(a, b, options.rate, options.spare)) is not None]
@@ -204,7 +204,7 @@ def _key(stock: Stock, nodes: int) -> str:
     return f"{nodes} {stock.name}"
 
 
-def _of(searches: dict[str, Search], stock: Stock, nodes: int) -> Search:
+def _search_of(searches: dict[str, Search], stock: Stock, nodes: int) -> Search:
     return searches[_key(stock, nodes)]
 
 
@@ -219,7 +219,8 @@ def _through(
     replicas = [
         replica
         for share in deployment.shares
-        for replica in [speed(_of(searches, share.stock, share.capacity.nodes), share.capacity.plan)] * share.replicas
+        for replica in [speed(_search_of(searches, share.stock, share.capacity.nodes), share.capacity.plan)]
+        * share.replicas
     ]
     targets = (options.workload.ttft_target_s, options.workload.tpot_target_s)
     seen = simulate(arrivals, replicas, *targets)
@@ -270,12 +271,12 @@ def fleet_plan_document(plan: FleetPlan) -> dict[str, Any]:
             "unaware_requests_per_s": plan.routing.unaware,
             "unaware_replicas_needed": plan.routing.needed,
         },
-        "simulated": None if plan.simulated is None else _seen(plan.simulated),
-        "simulated_unaware": None if plan.blind is None else _seen(plan.blind),
+        "simulated": None if plan.simulated is None else _simulated_json(plan.simulated),
+        "simulated_unaware": None if plan.blind is None else _simulated_json(plan.blind),
     }
 
 
-def _seen(simulated: Simulated) -> dict[str, Any]:
+def _simulated_json(simulated: Simulated) -> dict[str, Any]:
     return {
         "requests": simulated.requests,
         "seconds": simulated.seconds,

@@ -86,7 +86,7 @@ def _faults(node: Node) -> tuple[Any, ...]:
 def _priced(node: Node, machine: Machine, usual: _Usual, model: str, workload: Workload, group: Group | None) -> Node:
     """By the plan of its build, which is what runs on it; by one of its own where that does not fit it."""
     machine = _grouped(machine, group, usual.ports)
-    own_plan = None if usual.plan is None else _on(usual.plan, machine)
+    own_plan = None if usual.plan is None else _estimated_on(usual.plan, machine)
     checked = check(machine, model, workload) if own_plan is None else check_plan(own_plan)
     rate = checked.plan.estimate.decode_tok_s.value if checked.plan else None
     gain = checked.together.decode_tok_s if checked.together else 0.0
@@ -95,7 +95,7 @@ def _priced(node: Node, machine: Machine, usual: _Usual, model: str, workload: W
     return replace(node, findings=complaints, decode_tok_s=rate, best_tok_s=best)
 
 
-def _on(plan: Plan, machine: Machine) -> Plan | None:
+def _estimated_on(plan: Plan, machine: Machine) -> Plan | None:
     """The plan on another machine of its build, as that performs; None where it does not fit."""
     if plan.layout.gpus > machine.count * len(machine.gpus):
         return None

@@ -24,29 +24,29 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[\w.-]*)):(?P<port>\d{1,5})", re.ASCII)
 
 
-def _of(part: str, figure: str) -> Callable[[View], float | None]:
+def _figure_of(part: str, figure: str) -> Callable[[View], float | None]:
     """A reader of one field of a part of the view (`engine`, `kv_usage`); it gives None where the part is missing."""
     return lambda view: getattr(getattr(view, part), figure, None)
 
 
 _GAUGES: tuple[tuple[str, str, Callable[[View], float | None]], ...] = (
-    ("tokens_per_second", "Tokens made per second.", _of("engine", "tok_s")),
-    ("prompt_tokens_per_second", "Prompt tokens read per second.", _of("engine", "prompt_tok_s")),
-    ("requests_running", "Requests running.", _of("engine", "running")),
-    ("requests_waiting", "Requests waiting.", _of("engine", "waiting")),
-    ("kv_cache_usage", "Share of the KV cache in use.", _of("engine", "kv_usage")),
-    ("user_tokens_per_second", "Tokens per second of one running sequence.", _of("engine", "user_tok_s")),
-    ("planned_tokens_per_second", "What the plan promises one user.", _of("promise", "decode_tok_s")),
-    ("planned_low_tokens_per_second", "The low end of that promise.", _of("promise", "decode_low_tok_s")),
-    ("probe_first_token_seconds", "Time to first token of a probe.", _of("probe", "ttft_s")),
-    ("probe_tokens_per_second", "Tokens per second that a probe gets.", _of("probe", "tok_s")),
-    ("probe_failed_share", "Share of probes that failed.", _of("probe", "failed")),
-    ("engine_cores", "CPU time per second of the engine.", _of("process", "cores")),
-    ("engine_waiting_share", "Share of wanted CPU time waited for.", _of("process", "waiting_share")),
-    ("foreign_cores", "CPU time per second of others.", _of("host", "foreign_cores")),
-    ("memory_available_bytes", "RAM available.", _of("host", "memory_available_bytes")),
-    ("major_faults_per_second", "Major faults of the engine.", _of("process", "major_faults_per_s")),
-    ("throttled_periods", "Share of quota periods throttled.", _of("cgroup", "throttled_periods")),
+    ("tokens_per_second", "Tokens made per second.", _figure_of("engine", "tok_s")),
+    ("prompt_tokens_per_second", "Prompt tokens read per second.", _figure_of("engine", "prompt_tok_s")),
+    ("requests_running", "Requests running.", _figure_of("engine", "running")),
+    ("requests_waiting", "Requests waiting.", _figure_of("engine", "waiting")),
+    ("kv_cache_usage", "Share of the KV cache in use.", _figure_of("engine", "kv_usage")),
+    ("user_tokens_per_second", "Tokens per second of one running sequence.", _figure_of("engine", "user_tok_s")),
+    ("planned_tokens_per_second", "What the plan promises one user.", _figure_of("promise", "decode_tok_s")),
+    ("planned_low_tokens_per_second", "The low end of that promise.", _figure_of("promise", "decode_low_tok_s")),
+    ("probe_first_token_seconds", "Time to first token of a probe.", _figure_of("probe", "ttft_s")),
+    ("probe_tokens_per_second", "Tokens per second that a probe gets.", _figure_of("probe", "tok_s")),
+    ("probe_failed_share", "Share of probes that failed.", _figure_of("probe", "failed")),
+    ("engine_cores", "CPU time per second of the engine.", _figure_of("process", "cores")),
+    ("engine_waiting_share", "Share of wanted CPU time waited for.", _figure_of("process", "waiting_share")),
+    ("foreign_cores", "CPU time per second of others.", _figure_of("host", "foreign_cores")),
+    ("memory_available_bytes", "RAM available.", _figure_of("host", "memory_available_bytes")),
+    ("major_faults_per_second", "Major faults of the engine.", _figure_of("process", "major_faults_per_s")),
+    ("throttled_periods", "Share of quota periods throttled.", _figure_of("cgroup", "throttled_periods")),
     ("watcher_cores", "CPU time per second of the watch itself.", lambda v: v.watcher_cores),
 )
 _GPU_GAUGES: tuple[tuple[str, str, Callable[[GpuView], float | None]], ...] = (

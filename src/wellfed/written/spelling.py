@@ -117,7 +117,7 @@ def _names_with_and(line: str) -> str:
     return line
 
 
-def _without(piece: str, group: str) -> str:
+def _without_group(piece: str, group: str) -> str:
     """The piece without the catalogue's words of a group."""
     if _HAN.search(piece):
         for han in sorted(table("spelling.toml")[group], key=len, reverse=True):
@@ -162,7 +162,7 @@ def _parts_by_count(piece: str) -> list[str]:
 
 
 def _piece(piece: str) -> str:
-    if match := _MACHINES.fullmatch(_without(piece, "silent")):  # 3台服务器, 每台...
+    if match := _MACHINES.fullmatch(_without_group(piece, "silent")):  # 3台服务器, 每台...
         return f"nodes={match['count']}"
     piece = _counted_in_han(_BEFORE_COUNT.sub("", _LANES_BEHIND.sub(r"\1 x\2", piece)))
     if _HAN.search(piece):

@@ -28,7 +28,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     states = {(gpu.fabric_state or "").lower() or None for gpu in cards(machine)} - set(NOT_NEEDED)
     count = switches(machine)
     if not count and not states:
-        return [_without(machine)]
+        return [_uncounted_switches(machine)]
     if states and states != {"completed"}:
         why = sentence(
             "check.fabric-manager.cuda-refuses-start", "CUDA refuses to start until the fabric is configured"
@@ -62,7 +62,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     return [passed(SYSTEM, sentence("check.fabric-manager.fabric-manager", "the fabric manager is running"), "running")]
 
 
-def _without(machine: Machine) -> Finding:
+def _uncounted_switches(machine: Machine) -> Finding:
     """Links between all GPUs, or a large board of modules, say that switches are there though nobody counted them."""
     switched = any(link.kind == "nvswitch" for link in machine.gpu_links)
     modules = [gpu for gpu in cards(machine) if gpu.spec and gpu.spec.form == "sxm" and gpu.spec.vendor == "nvidia"]

@@ -121,11 +121,11 @@ def _widened(machine: Machine, hop: Hop, rate: float) -> Machine:
     ends = [end for end in (hop.lower, hop.upper) if end]
     return with_devices(
         machine,
-        {end.address: replace(end, link_current=link, link_max=_most(end.link_max, link)) for end in ends},
+        {end.address: replace(end, link_current=link, link_max=_wider_link(end.link_max, link)) for end in ends},
     )
 
 
-def _most(maximum: PcieLink | None, link: PcieLink) -> PcieLink | None:
+def _wider_link(maximum: PcieLink | None, link: PcieLink) -> PcieLink | None:
     return PcieLink(max(maximum.generation, link.generation), max(maximum.width, link.width)) if maximum else None
 
 

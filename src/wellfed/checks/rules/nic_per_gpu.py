@@ -39,7 +39,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
                 "paths",
             )
         ]
-    near = {gpu.index: _beside(gpu, paths) for gpu in gpus}
+    near = {gpu.index: _has_near_nic(gpu, paths) for gpu in gpus}
     alone = [name(gpu) for gpu in gpus if not near[gpu.index]]
     if alone:
         text = message(
@@ -61,7 +61,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
     return [passed(SYSTEM, message("nic-per-gpu.near", "each GPU has a network card beside it"), f"{len(gpus)} GPUs")]
 
 
-def _beside(gpu: Gpu, paths: Iterable[DevicePath]) -> bool:
+def _has_near_nic(gpu: Gpu, paths: Iterable[DevicePath]) -> bool:
     return any(path.a == f"GPU{gpu.index}" and path.kind in NEAR for path in paths)
 
 

@@ -54,7 +54,7 @@ def _judge_gpu(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:
         )
     if links:
         return _by_peers(machine, gpu, gpus, links)
-    return _without(machine, gpu, gpus)
+    return _without_links(machine, gpu, gpus)
 
 
 def _wanted(gpu: Gpu, gpus: tuple[Gpu, ...]) -> int:
@@ -90,7 +90,7 @@ def _by_peers(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...], links: list[Gpu
     )
 
 
-def _without(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:
+def _without_links(machine: Machine, gpu: Gpu, gpus: tuple[Gpu, ...]) -> Finding:
     linked_at_all = any(link.kind != "p2p" for link in machine.gpu_links)
     shown = any(f"GPU{gpu.index}" in (path.a, path.b) for path in machine.paths) and not machine.pci
     visible = (linked_at_all and machine.origin is not Origin.DUMP) or machine.origin in (Origin.LIVE, Origin.SNAPSHOT)

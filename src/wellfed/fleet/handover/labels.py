@@ -19,7 +19,7 @@ _MOST = 63  # characters of a label's value (kubernetes.io/docs, Labels and Sele
 
 def labels(machine: Machine, findings: Iterable[Finding] = ()) -> Mapping[str, str]:
     """Name -> value, sorted; `fault.ID` is the verdict of each check that complains."""
-    value_of = {name: clean(value) for name, value in _all(machine) if value is not None}
+    value_of = {name: clean(value) for name, value in _label_values(machine) if value is not None}
     for finding in findings:
         if finding.verdict in (Verdict.FAIL, Verdict.WARN):
             worse = value_of.get(f"fault.{finding.id}") == Verdict.FAIL.value
@@ -32,7 +32,7 @@ def clean(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:_MOST].strip("-_.")
 
 
-def _all(machine: Machine) -> Iterator[tuple[str, str | None]]:
+def _label_values(machine: Machine) -> Iterator[tuple[str, str | None]]:
     gpus = [gpu for gpu in machine.gpus if not gpu.display_only]
     yield "gpu-count", str(len(gpus))
     if gpus:

@@ -208,7 +208,7 @@ def _link(branch: Branch, x1: float, y1: float, x2: float, y2: float) -> str:
         body = f'<path class="wire unknown" d="{path}"/>'
         return body + (f'<text class="tiny" x="{x2 + 8:.1f}" y="{y2 - 8:.1f}">{escape(words)}</text>' if words else "")
     thickness = {1: 2, 2: 3, 4: 4.5, 8: 7, 16: 11}.get(link.width, 6)
-    narrow = _less(link, branch.most)
+    narrow = _is_narrower(link, branch.most)
     text = str(link) + (phrase("page.of-link", " of {most}", most=str(branch.most)) if narrow else "")
     body = f'<path class="wire g{link.generation}" stroke-width="{thickness}" d="{path}"><title>{escape(text)}</title></path>'
     if branch.below:
@@ -218,7 +218,7 @@ def _link(branch: Branch, x1: float, y1: float, x2: float, y2: float) -> str:
     return body + halo + rate
 
 
-def _less(link: PcieLink, most: PcieLink | None) -> bool:
+def _is_narrower(link: PcieLink, most: PcieLink | None) -> bool:
     return most is not None and link.bytes_per_s < most.bytes_per_s * 0.99
 
 

@@ -69,7 +69,7 @@ def parse(text: str) -> Machine:
         _walk(element, Place(), tree)
     machine = root.find("object")
     distances = _distances(root)
-    nodes = [_with(node, distances, tree.cpus) for node in sorted(tree.nodes, key=lambda n: n.os_index)]
+    nodes = [_with_details(node, distances, tree.cpus) for node in sorted(tree.nodes, key=lambda n: n.os_index)]
     sockets = tuple(_counted(socket, tree.cpus) for socket in tree.sockets)
     return Machine(
         _info(machine, "DMIProductName") or "" if machine is not None else "",
@@ -179,7 +179,7 @@ def _numbers(matrix: Element, tag: str) -> Iterator[int]:
         yield from (int(word) for word in (part.text or "").split() if word.isdigit())
 
 
-def _with(node: NumaNode, distances: dict[int, dict[int, int]], cpus: list[Cpu]) -> NumaNode:
+def _with_details(node: NumaNode, distances: dict[int, dict[int, int]], cpus: list[Cpu]) -> NumaNode:
     from dataclasses import replace
 
     online = {cpu.os_index for cpu in cpus}

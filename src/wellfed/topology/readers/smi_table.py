@@ -71,12 +71,12 @@ def parse(text: str) -> Machine:
         pci=tuple(_device(gpu) for gpu in gpus),
         pci_complete=False,
         os=OsSettings(nvidia_driver=driver[1] if driver and not intel else None, family="windows" if windows else None),
-        unsupported=frozenset(_without(text)),
+        unsupported=frozenset(_unsupported(text)),
         unknown={"gpus": f"nvidia-smi says: {failed[0].strip()}"} if failed and not gpus else {},
     )
 
 
-def _without(text: str) -> Iterator[str]:
+def _unsupported(text: str) -> Iterator[str]:
     """What the table answers with N/A: the card has none."""
     index = None
     for cells in _rows(text):

@@ -24,7 +24,7 @@ def judge(view: View) -> Iterable[Sign]:
     fraction, against = _speed_share(view)
     if fraction is None or fraction > _SLOWER:
         return []
-    beside = _beside(view)
+    beside = _sibling_busy(view)
     return sign(
         1 - fraction,
         SYSTEM,
@@ -78,7 +78,7 @@ def _clocks(view: View, before: Baseline) -> float:
     return min(1.0, now / before.clock_share) if now and before.clock_share else 1.0
 
 
-def _beside(view: View) -> float | None:
+def _sibling_busy(view: View) -> float | None:
     """How busy the hyperthreads are that share a core with the engine's hot threads; None when they rest."""
     process, host = view.process, view.host
     if process is None or host is None:

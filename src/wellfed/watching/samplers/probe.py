@@ -80,7 +80,7 @@ class ProbeSampler:
             return Probe(0, error=str(error), trouble=error.trouble.value)
         except Exception as error:  # noqa: BLE001  whatever comes, the watch goes on and says so
             return Probe(0, error=self._address.explained(error), trouble=Trouble.FOREIGN.value)
-        return _seen(reply)
+        return _as_probe(reply)
 
     def _chosen(self, names: tuple[str, ...]) -> str:
         """The model that was named, where the endpoint lists it, else the first that it lists."""
@@ -118,7 +118,7 @@ class ProbeSampler:
             self._waits_since, self._streams = time.monotonic(), True
 
 
-def _seen(reply: Reply) -> Probe:
+def _as_probe(reply: Reply) -> Probe:
     """A reply as a sample: its times and tokens, or why it failed."""
     if reply.trouble is Trouble.ENDLESS and len(reply.token_times_s) > TOKENS:  # it was left: its pace is known
         reply = replace(reply, error=None, output_tokens=len(reply.token_times_s))
