@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from wellfed.hardware.machine import Gpu
 from wellfed.message import sentence
 from wellfed.models.gguf_types import TYPES, plain
@@ -63,33 +65,18 @@ def _as_ram(terms: tuple[MemoryTerm, ...]) -> tuple[MemoryTerm, ...]:
 
 
 def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple[MemoryTerm, ...]:
-    cpu = placement.cpu_layers
-    total = request.weights.embedding + request.weights.lookup + weights.resident(0, cpu) + weights.routed[cpu]
-    experts, single = placement.cpu_experts, placement.placed
-    total += weights.routed[experts.last] - weights.routed[experts.first]
-    if single is not None:
-        total = request.weights.embedding + request.weights.lookup + single.total.get(RAM, 0.0)
-    if not placement.output_on_gpu:
-        total += request.weights.output + request.weights.other
-    terms = [
-        MemoryTerm(
-            "ram",
-            "weights",
-            total,
-            sentence("llamacpp.layers-experts-ram", "layers and experts in RAM, token embedding; mapped from the file"),
-        )
-    ]
+    """What stays in RAM whatever the context: weights of the file, the program, what goes along with the model."""
+    return (*_file_terms(request, placement, weights), _program(request), *_companions(request, placement))
+
+
+def _file_terms(request: Request, placement: Placement, weights: Held) -> Iterator[MemoryTerm]:
+    total = _weight_bytes(request, placement, weights)
+    text = "layers and experts in RAM, token embedding; mapped from the file"
+    yield MemoryTerm("ram", "weights", total, sentence("llamacpp.layers-experts-ram", text))
     sockets = len(request.machine.sockets)
     if request.layout.numa is NumaPolicy.DUPLICATE and sockets > 1:
-        copies = (sockets - 1) * total
-        terms.append(
-            MemoryTerm(
-                "ram",
-                "weight copies",
-                copies,
-                sentence("llamacpp.one-copy-each", "one copy for each of {sockets} sockets", sockets=sockets),
-            )
-        )
+        note = sentence("llamacpp.one-copy-each", "one copy for each of {sockets} sockets", sockets=sockets)
+        yield MemoryTerm("ram", "weight copies", (sockets - 1) * total, note)
     repacked = _repacked_bytes(request, placement, weights)
     if repacked:
         note = sentence(
@@ -98,35 +85,45 @@ def _ram_weights(request: Request, placement: Placement, weights: Held) -> tuple
             "system needs the room",
             repacked=repacked / 2**30,
         )
-        terms.append(MemoryTerm("ram", "page cache", 0.0, note, repacked))
-    program = _PROGRAM_BYTES + _TOKEN_BYTES * request.model.vocabulary
-    terms.append(
-        MemoryTerm("ram", "engine", program, sentence("llamacpp.program-libraries", "program, libraries, vocabulary"))
-    )
+        yield MemoryTerm("ram", "page cache", 0.0, note, repacked)
+
+
+def _weight_bytes(request: Request, placement: Placement, weights: Held) -> float:
+    """Layers before the GPUs' first, experts left on the CPU, embeddings; the head where no GPU has it."""
+    cpu, experts, single = placement.cpu_layers, placement.cpu_experts, placement.placed
+    total = request.weights.embedding + request.weights.lookup + weights.resident(0, cpu) + weights.routed[cpu]
+    total += weights.routed[experts.last] - weights.routed[experts.first]
+    if single is not None:
+        total = request.weights.embedding + request.weights.lookup + single.total.get(RAM, 0.0)
+    if not placement.output_on_gpu:
+        total += request.weights.output + request.weights.other
+    return total
+
+
+def _program(request: Request) -> MemoryTerm:
+    size = _PROGRAM_BYTES + _TOKEN_BYTES * request.model.vocabulary
+    return MemoryTerm("ram", "engine", size, sentence("llamacpp.program-libraries", "program, libraries, vocabulary"))
+
+
+def _companions(request: Request, placement: Placement) -> Iterator[MemoryTerm]:
+    """A draft model, adapters, a tower for pictures, the server's cache of prompts."""
     draft = 0.0 if placement.output_on_gpu else draft_weight_bytes(request.weights, request.layout)
     if draft:
-        terms.append(
-            MemoryTerm(
-                "ram",
-                "draft weights",
-                draft,
-                sentence("llamacpp.what-drafts-tokens", "what drafts tokens, beside the head"),
-            )
-        )
-    lora = lora_bytes(request.model, request.layout, Span(0, cpu))
+        note = sentence("llamacpp.what-drafts-tokens", "what drafts tokens, beside the head")
+        yield MemoryTerm("ram", "draft weights", draft, note)
+    lora = lora_bytes(request.model, request.layout, Span(0, placement.cpu_layers))
     if lora:
-        terms.append(MemoryTerm("ram", "adapters", lora, lora_note(request.layout)))
+        yield MemoryTerm("ram", "adapters", lora, lora_note(request.layout))
     tower = option(request.layout, PLACE)
     if tower == ON_CPU or (tower and not placement.spans):
-        terms += [MemoryTerm("ram", *term) for term in local_tower(request)]
+        yield from (MemoryTerm("ram", *term) for term in local_tower(request))
     cache_bytes = request.layout.prompt_cache_bytes
     if cache_bytes:
         note = sentence(
             "llamacpp.prompts-server-keeps",
             "prompts that the server keeps for whoever comes back (--cache-ram), at most; fills with use",
         )
-        terms.append(MemoryTerm("ram", "prompt cache (at most)", cache_bytes, note, late_bytes=cache_bytes))
-    return tuple(terms)
+        yield MemoryTerm("ram", "prompt cache (at most)", cache_bytes, note, late_bytes=cache_bytes)
 
 
 def _repacked_bytes(request: Request, placement: Placement, weights: Held) -> float:
