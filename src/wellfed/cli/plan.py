@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +144,17 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
     prices["currency"] = currency(click.get_current_context(), options["currency"])
     wishes = {name: options[name] for name in ("max_users", "cpus")}
     planned = library.plan(model, **_keywords(options), **prices, **wishes, top=top, prices=options["prices"])
+    _write_files(planned, options, top)
+    if as_json:
+        click.echo(json.dumps(planned.to_dict(), indent=1))
+    else:
+        _print_plans(planned, options, top, explain)
+    if not planned.satisfies:
+        raise SystemExit(1)
+
+
+def _write_files(planned: library.Planned, options: Mapping[str, Any], top: int) -> None:
+    """Offers on stderr, the report, the chart."""
     for offer in planned.offers:
         spot = ", spot" if offer.spot else ""
         price = f"{offer.price_per_hour:.2f} USD/h"
@@ -156,24 +167,20 @@ def command(model: str | None, as_json: bool, top: int, explain: bool, **options
         from wellfed.cli.sweep_chart import write_chart
 
         write_chart(Path(options["chart"]), planned.answer)
-    if as_json:
-        click.echo(json.dumps(planned.to_dict(), indent=1))
-    else:
-        from wellfed.cli.plan_text import print_answer, print_which_cpu
 
-        print_answer(planned.answer, top, explain, planned.steps, planned.rates)
-        if options["chart"] == "-":
-            from wellfed.cli.sweep_chart import print_charts
 
-            print_charts(planned.answer)
-        if options["cpus"]:
-            print_which_cpu(planned.which_cpu)
-        if options["max_users"]:
-            from wellfed.cli.plan_text import print_most_users
+def _print_plans(planned: library.Planned, options: Mapping[str, Any], top: int, explain: bool) -> None:
+    from wellfed.cli.plan_text import print_answer, print_most_users, print_which_cpu
 
-            print_most_users(planned.most_users)
-    if not planned.satisfies:
-        raise SystemExit(1)
+    print_answer(planned.answer, top, explain, planned.steps, planned.rates)
+    if options["chart"] == "-":
+        from wellfed.cli.sweep_chart import print_charts
+
+        print_charts(planned.answer)
+    if options["cpus"]:
+        print_which_cpu(planned.which_cpu)
+    if options["max_users"]:
+        print_most_users(planned.most_users)
 
 
 # Keywords of the library by the parameters of click, where these differ.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -125,28 +126,7 @@ def command(
     """
     from wellfed.verbs import running
 
-    if detach and (restart or huge_pages):
-        raise click.UsageError(
-            sentence(
-                "cli.run.restart-huge-pages",
-                "--restart and --huge-pages need wellfed to stay: they cannot go with --detach",
-            )
-        )
-    hardware_options = [name for name in ("vram_free", "ram_free", "carve_out", "system") if options[name]]
-    if hardware_options and not options["on"]:
-        raise click.UsageError(
-            sentence("cli.run.free-on", "--vram-free, --ram-free, --carve-out and --os are of the machine of --on")
-        )
-    if (options["on"] or options["nodes"] or options["network"]) and not (dry_run or export):
-        raise click.UsageError(
-            sentence(
-                "cli.run.nodes-network-write",
-                "--on, --nodes and --network write it down only: add --dry-run or --export FORM",
-            )
-        )
-    apart("concurrency", "rate")
-    if not options["on"]:
-        needs(("nodes", "network"), "--on")
+    _together(options, detach and (restart or huge_pages), written=dry_run or export is not None)
     end_on_signals()
     options = with_key(chosen(options))
     wish = running.RunOptions(
@@ -154,20 +134,7 @@ def command(
     )
     prepared = running.prepare(model, wish, say)
     if dry_run or export:
-        for line in prepared.warnings:
-            say(sentence("cli.run.warning", "warning: {line}", line=line))
-        print_downloads(prepared)
-        if export:
-            click.echo(words(running.exported(prepared, export)), nl=False)
-        else:
-            if not (wish.api_key or wish.no_key or wish.insecure):
-                say(
-                    sentence(
-                        "cli.run.without-dry-run",
-                        "without --dry-run, a key is made for it, in its environment (--no-key: none)",
-                    )
-                )
-            click.echo(prepared.spec.command_line())
+        _print_launch(prepared, export, keyed=bool(wish.api_key or wish.no_key or wish.insecure))
         raise SystemExit(0 if prepared.fits else 1)
     print_prepared(prepared)
     failure = running.run(
@@ -181,6 +148,50 @@ def command(
     )
     if failure is not None:
         raise failure
+
+
+def _together(options: Mapping[str, Any], left_alone: bool, written: bool) -> None:
+    """Refuse options that do not go together. `left_alone`: a detached engine is to be looked after; `written`: the
+    launch is written down only.
+    """
+    if left_alone:
+        raise click.UsageError(
+            sentence(
+                "cli.run.restart-huge-pages",
+                "--restart and --huge-pages need wellfed to stay: they cannot go with --detach",
+            )
+        )
+    hardware_options = [name for name in ("vram_free", "ram_free", "carve_out", "system") if options[name]]
+    if hardware_options and not options["on"]:
+        raise click.UsageError(
+            sentence("cli.run.free-on", "--vram-free, --ram-free, --carve-out and --os are of the machine of --on")
+        )
+    if (options["on"] or options["nodes"] or options["network"]) and not written:
+        raise click.UsageError(
+            sentence(
+                "cli.run.nodes-network-write",
+                "--on, --nodes and --network write it down only: add --dry-run or --export FORM",
+            )
+        )
+    apart("concurrency", "rate")
+    if not options["on"]:
+        needs(("nodes", "network"), "--on")
+
+
+def _print_launch(prepared: Prepared, export: str | None, keyed: bool) -> None:
+    """What would run, or the file that runs it elsewhere."""
+    from wellfed.verbs import running
+
+    for line in prepared.warnings:
+        say(sentence("cli.run.warning", "warning: {line}", line=line))
+    print_downloads(prepared)
+    if export:
+        click.echo(words(running.exported(prepared, export)), nl=False)
+        return
+    if not keyed:
+        text = "without --dry-run, a key is made for it, in its environment (--no-key: none)"
+        say(sentence("cli.run.without-dry-run", text))
+    click.echo(prepared.spec.command_line())
 
 
 def print_downloads(prepared: Prepared) -> None:
