@@ -45,7 +45,7 @@ class Held:
     figures: str
 
 
-def _held(holds: bool, figures: str) -> Held:
+def _right_or_wrong(holds: bool, figures: str) -> Held:
     return Held(Standing.RIGHT if holds else Standing.WRONG, figures)
 
 
@@ -92,7 +92,7 @@ def _speed(name: str, machine_line: str, weights: str) -> str:
 
 def fits(name: str, machine_line: str, weights: str) -> Held:
     """Whether the weights fit the machine's GPUs, and the speed they then have."""
-    return _held(_best(name, machine_line, weights) is not None, _speed(name, machine_line, weights))
+    return _right_or_wrong(_best(name, machine_line, weights) is not None, _speed(name, machine_line, weights))
 
 
 def pcie_generation(name: str, claimed: int) -> Held:
@@ -107,20 +107,20 @@ def pcie_generation(name: str, claimed: int) -> Held:
         pcie_lanes=part.pcie_lanes,
         rate=rate,
     )
-    return _held(generation >= claimed, text)
+    return _right_or_wrong(generation >= claimed, text)
 
 
 def card_generation(names: Sequence[str], claimed: int) -> Held:
     """Whether all those cards are of that PCIe generation."""
     parts = [gpu(name) for name in names]
     text = joined(", ", (joined(": ", (part.name, f"PCIe {part.pcie_generation}.0")) for part in parts))
-    return _held(all((part.pcie_generation or 0) >= claimed for part in parts), text)
+    return _right_or_wrong(all((part.pcie_generation or 0) >= claimed for part in parts), text)
 
 
 def core_count(name: str, cores: int, threads: int) -> Held:
     """Whether the CPU has so many cores and threads."""
     part = cpu(name)
-    return _held(
+    return _right_or_wrong(
         (part.cores, part.threads) == (cores, threads), joined(": ", (part.name, f"{part.cores}C/{part.threads}T"))
     )
 
@@ -137,7 +137,7 @@ def memory_channels(name: str, kind: str, channels: int) -> Held:
         memory_mt=part.memory_mt_s[0],
         bandwidth=bandwidth,
     )
-    return _held(part.memory_type.upper() == kind and part.memory_channels == channels, text)
+    return _right_or_wrong(part.memory_type.upper() == kind and part.memory_channels == channels, text)
 
 
 def bandwidth_of_channels(channels: int, mt_s: float, claimed_gb_s: float) -> Held:
@@ -150,7 +150,7 @@ def bandwidth_of_channels(channels: int, mt_s: float, claimed_gb_s: float) -> He
         mt=mt_s,
         right=right,
     )
-    return _held(abs(right - claimed_gb_s) < 0.05, text)
+    return _right_or_wrong(abs(right - claimed_gb_s) < 0.05, text)
 
 
 def clock(names: Sequence[str], least_ghz: float) -> Held:
@@ -165,7 +165,7 @@ def clock(names: Sequence[str], least_ghz: float) -> Held:
             for part, clock in zip(parts, clocks, strict=True)
         ),
     )
-    return _held(
+    return _right_or_wrong(
         min(clocks) >= least_ghz,
         sentence(
             "claims.half-fast-again", "{text}; half as fast again would buy x{gain:.2f} tokens/s", text=text, gain=gain
@@ -217,14 +217,14 @@ def quad_channel() -> Held:
         four=four / GB,
         two=two / GB,
     )
-    return _held(all(part.memory_channels >= 4 for part in parts), text)
+    return _right_or_wrong(all(part.memory_channels >= 4 for part in parts), text)
 
 
 def nvlink(names: Sequence[str]) -> Held:
     """Whether all those cards have NVLink."""
     parts = [gpu(name) for name in names]
     text = joined("; ", (joined(": ", (part.name, _link(part.link_bytes_per_s))) for part in parts))
-    return _held(all(part.link_bytes_per_s for part in parts), text)
+    return _right_or_wrong(all(part.link_bytes_per_s for part in parts), text)
 
 
 def _link(rate: float | None) -> str:
@@ -239,7 +239,7 @@ def nvlink_rate(name: str, claimed_gb_s: float) -> Held:
     """Whether a card's NVLink carries the rate claimed, in GB/s."""
     part = gpu(name)
     rate = 2 * (part.link_bytes_per_s or 0.0) / GB
-    return _held(
+    return _right_or_wrong(
         rate >= claimed_gb_s * 0.999,
         sentence(
             "claims.half-each-way",
@@ -256,14 +256,14 @@ def same_bandwidth(first: str, second: str) -> Held:
     rates = [part.memory_bandwidth_bytes_per_s / GB for part in (a, b)]
     both = ((part.name, f"{rate:.0f} GB/s") for part, rate in zip((a, b), rates, strict=True))
     text = joined("; ", (joined(": ", pair) for pair in both))
-    return _held(abs(rates[0] / rates[1] - 1) < 0.05, text)
+    return _right_or_wrong(abs(rates[0] / rates[1] - 1) < 0.05, text)
 
 
 def has_bandwidth(name: str, claimed_gb_s: float) -> Held:
     """Whether a card reads its memory at the rate claimed, in GB/s."""
     part = gpu(name)
     rate = part.memory_bandwidth_bytes_per_s / GB
-    return _held(rate >= claimed_gb_s * 0.95, joined(": ", (part.name, f"{rate:.0f} GB/s")))
+    return _right_or_wrong(rate >= claimed_gb_s * 0.95, joined(": ", (part.name, f"{rate:.0f} GB/s")))
 
 
 def pooled() -> Held:
@@ -325,7 +325,7 @@ def feeds(name: str, machine_line: str, weights: str, host: str) -> Held:
         cpu=hosts.pick.cpu.name,
         worth=WORTH,
     )
-    return _held(loss <= WORTH, text)
+    return _right_or_wrong(loss <= WORTH, text)
 
 
 def _and(counts: list[int]) -> Sentence:
@@ -336,7 +336,7 @@ def own_gpus() -> Held:
     """Whether each socket of the large build has GPUs of its own: two or more."""
     build = machine("build:large-70b")
     counts = [sum(1 for g in build.gpus if g.socket == socket.index) for socket in build.sockets]
-    return _held(
+    return _right_or_wrong(
         min(counts) >= 2,
         sentence("claims.four-gpus-over", "four GPUs over two sockets: {counts}", counts=_and(counts)),
     )
@@ -352,4 +352,4 @@ def official_speed() -> Held:
         memory_type=part.memory_type,
         memory_mt=part.memory_mt_s[0],
     )
-    return _held(part.memory_mt_s[0] >= 5600, text)
+    return _right_or_wrong(part.memory_mt_s[0] >= 5600, text)
