@@ -6,6 +6,7 @@ machine = read(build(box, tmp_path))
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -174,9 +175,22 @@ def _at(root: Path, path: str) -> Path:
 
 
 def _write(root: Path, path: str, content: str | bytes) -> None:
-    place = _at(root, path)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(content if isinstance(content, bytes) else content.encode())
+    place = f"{root}/{path.lstrip('/')}"
+    data = content if isinstance(content, bytes) else content.encode()
+    try:
+        _write_bytes(place, data)
+    except FileNotFoundError:
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        _write_bytes(place, data)
+
+
+def _write_bytes(place: str, data: bytes) -> None:
+    """A tree has a thousand small files: pathlib and file objects would take most of the time."""
+    file = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        os.write(file, data)
+    finally:
+        os.close(file)
 
 
 def _link(root: Path, path: str, target: str) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+
+from wellfed.errors import WellfedError
+
+Case = TypeVar("Case")
 
 
 def few(cases: Iterable[Any], every: int, name: Callable[[Any], str] = str) -> list[Any]:
@@ -20,3 +24,20 @@ def few_rows(rows: Iterable[tuple[Any, ...]], every: int) -> list[Any]:
     """The same for cases of several arguments."""
     marks = pytest.mark.slow
     return [pytest.param(*row, marks=() if at % every == 0 else marks) for at, row in enumerate(rows)]
+
+
+def holds_for_all(check: Callable[[Case], None], cases: Iterable[Case]) -> None:
+    """One test for cases in their thousands, where a test apiece would cost more than what it checks.
+
+    Raises AssertionError that tells of every case that fails.
+    """
+    failures = [failure for case in cases if (failure := _failure(check, case))]
+    assert not failures, f"{len(failures)} fail:\n" + "\n".join(failures[:20])
+
+
+def _failure(check: Callable[[Case], None], case: Case) -> str:
+    try:
+        check(case)
+    except (AssertionError, WellfedError, LookupError, TypeError, ValueError) as error:
+        return f"{getattr(case, 'id', case)}: {error or type(error).__name__}"
+    return ""

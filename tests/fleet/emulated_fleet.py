@@ -67,10 +67,16 @@ FAULTS: Mapping[str, Callable[[Box], Box]] = {
 }
 
 
+_SENT: dict[str, Snapshot] = {}  # by the box as text: a tree of a thousand files is built once
+
+
 def snapshot(box: Box) -> Snapshot:
     """What a node of that kind would send."""
-    with tempfile.TemporaryDirectory() as folder:
-        return collect(build(box, Path(folder) / "root"))
+    kind = repr(box)
+    if kind not in _SENT:
+        with tempfile.TemporaryDirectory() as folder:
+            _SENT[kind] = collect(build(box, Path(folder) / "root"))
+    return _SENT[kind]
 
 
 def fleet(count: int, faults: Mapping[int, str]) -> Iterator[tuple[str, Snapshot]]:

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from samples import holds_for_all
 from wellfed.catalog.models import Task, entry, entry_ids, model, repackaging, repackagings, tags
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -30,8 +31,11 @@ def test_files_are_as_the_script_writes_them(path: Path) -> None:
     assert text == _workshop().normalised(text)
 
 
-@pytest.mark.parametrize("identity", entry_ids())
-def test_every_entry_has_a_source_a_date_and_a_size(identity: str) -> None:
+def test_every_entry_has_a_source_a_date_and_a_size() -> None:
+    holds_for_all(_has_source_date_and_size, entry_ids())
+
+
+def _has_source_date_and_size(identity: str) -> None:
     facts = entry(identity)
     assert len(facts.source.text) > 10
     assert date(2026, 1, 1) <= date.fromisoformat(facts.source.date) <= date.today()

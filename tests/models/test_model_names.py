@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from samples import holds_for_all
 from wellfed.catalog.model_names import How, exact, loose, resolve
 from wellfed.catalog.models import Task, by_id, entry, entry_ids, key, model, model_ids, names
 from wellfed.catalog.name_match import without_sizes
@@ -20,16 +21,22 @@ from wellfed.models.counts import counts
 LANGUAGE_MODELS = [i for i in entry_ids() if entry(i).task is not Task.NOT_A_LANGUAGE_MODEL]
 
 
-@pytest.mark.parametrize("identity", LANGUAGE_MODELS)
-def test_ids_names_aliases_and_repositories(identity: str) -> None:
+def test_ids_names_aliases_and_repositories() -> None:
+    holds_for_all(_is_named, LANGUAGE_MODELS)
+
+
+def _is_named(identity: str) -> None:
     facts = entry(identity)
     for spelling in (*facts.spellings, identity.upper()):
         found = exact(spelling)
         assert found is not None and found.entry.id == identity
 
 
-@pytest.mark.parametrize("identity", sorted(set(entry_ids()) - set(LANGUAGE_MODELS)))
-def test_what_is_no_language_model_is_refused_with_its_kind(identity: str) -> None:
+def test_what_is_no_language_model_is_refused_with_its_kind() -> None:
+    holds_for_all(_is_refused, sorted(set(entry_ids()) - set(LANGUAGE_MODELS)))
+
+
+def _is_refused(identity: str) -> None:
     for spelling in entry(identity).spellings:
         with pytest.raises(NotALanguageModel) as refusal:
             resolve(spelling)
@@ -45,8 +52,11 @@ def test_no_alias_belongs_to_two_models() -> None:
     assert set(names().values()) == set(entry_ids())
 
 
-@pytest.mark.parametrize("identity", model_ids())
-def test_counts_are_the_models_own(identity: str) -> None:
+def test_counts_are_the_models_own() -> None:
+    holds_for_all(_is_counted, model_ids())
+
+
+def _is_counted(identity: str) -> None:
     built, count = by_id(identity), counts(by_id(identity))
     assert count.parameters == built.parameters
     assert abs(count.active - built.active_parameters) <= 2

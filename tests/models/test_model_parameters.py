@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import pytest
 
+from samples import holds_for_all
 from wellfed.catalog.models import Task, by_id, entry, model_ids
-from wellfed.models.model import tensors
-
-_PUBLISHED = [one for one in model_ids() if by_id(one).published_parameters]
-_ACTIVE = [one for one in model_ids() if by_id(one).published_active_parameters]
+from wellfed.models.model import Model, tensors
 
 
-def test_most_of_the_catalogue_has_a_published_count() -> None:
-    assert len(_PUBLISHED) >= 0.9 * len(model_ids())
-
-
-@pytest.mark.parametrize("identity", _PUBLISHED)
-def test_parameters_of_the_language_model(identity: str) -> None:
+def test_parameters_of_the_language_model() -> None:
     """Without towers and multi-token prediction: what is published of these is `total_parameters`."""
-    model = by_id(identity)
+    published = [model for model in map(by_id, model_ids()) if model.published_parameters]
+    assert len(published) >= 0.9 * len(model_ids())
+    holds_for_all(_language_model_is_published, published)
+
+
+def _language_model_is_published(model: Model) -> None:
     assert model.parameters == pytest.approx(model.published_parameters, rel=0.005)
 
 
-@pytest.mark.parametrize("identity", [one for one in model_ids() if entry(one).total_parameters])
-def test_parameters_of_the_whole_repository(identity: str) -> None:
+def test_parameters_of_the_whole_repository() -> None:
+    holds_for_all(_repository_is_published, (name for name in model_ids() if entry(name).total_parameters))
+
+
+def _repository_is_published(identity: str) -> None:
     built = sum(tensor.elements for tensor in tensors(by_id(identity)))
     assert built == pytest.approx(entry(identity).total_parameters, rel=0.01)
 
 
-@pytest.mark.parametrize("identity", _ACTIVE)
-def test_active_parameters(identity: str) -> None:
+def test_active_parameters() -> None:
     """Publishers count the input embedding or leave it out, and round or cut at the last digit they state."""
-    model = by_id(identity)
+    holds_for_all(
+        _active_is_published, (model for model in map(by_id, model_ids()) if model.published_active_parameters)
+    )
+
+
+def _active_is_published(model: Model) -> None:
     published = model.published_active_parameters
     assert published is not None
     embedding = 0 if model.tied_embeddings else model.vocabulary * model.hidden
@@ -48,8 +53,11 @@ def test_deepseek_v3_with_its_mtp_layer_is_what_the_checkpoint_holds() -> None:
     assert model.parameters == pytest.approx(671.03e9, rel=0.001)
 
 
-@pytest.mark.parametrize("identity", model_ids())
-def test_every_model_is_whole(identity: str) -> None:
+def test_every_model_is_whole() -> None:
+    holds_for_all(_is_whole, model_ids())
+
+
+def _is_whole(identity: str) -> None:
     model = by_id(identity)
     assert model.id == identity
     assert model.sources and model.sources[0].text and model.sources[0].date

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from wellfed.accuracy.case import Row
 from wellfed.accuracy.names import ResolvedModel, resolve
@@ -68,13 +68,17 @@ def model_of_cache(row: Row, bytes_per_token: float) -> ResolvedModel | None:
     """The only model shape of the row's family whose cache takes so many bytes per token, in 16 bits."""
     family = "llama" if "llama" in row.text("model").lower() else ""
     shapes = {}
-    for identity in model_ids():
-        if not identity.startswith(family):
-            continue
-        model = by_id(identity)
-        if abs(2 * model.cache_elements(512) / 512 / bytes_per_token - 1) < 0.005:
+    for identity, cache_bytes_per_token in _cache_bytes_per_token().items():
+        if identity.startswith(family) and abs(cache_bytes_per_token / bytes_per_token - 1) < 0.005:
+            model = by_id(identity)
             shapes[tuple(layer.attention for layer in model.layers)] = model
     return ResolvedModel(next(iter(shapes.values()))) if len(shapes) == 1 else None
+
+
+@cache
+def _cache_bytes_per_token() -> dict[str, float]:
+    """Bytes of KV cache a token of every model of the catalogue, in 16 bits, at a context of 512."""
+    return {identity: 2 * by_id(identity).cache_elements(512) / 512 for identity in model_ids()}
 
 
 def engine_of(row: Row) -> Engine | None:
