@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from typing import Any, TypeVar
 
 import pytest
@@ -24,6 +25,20 @@ def few_rows(rows: Iterable[tuple[Any, ...]], every: int) -> list[Any]:
     """The same for cases of several arguments."""
     marks = pytest.mark.slow
     return [pytest.param(*row, marks=() if at % every == 0 else marks) for at, row in enumerate(rows)]
+
+
+def shares(cases: Sequence[Case], count: int) -> list[Any]:
+    """The cases dealt out to `count` tests: the first as it is, the others marked `slow`."""
+    marks = pytest.mark.slow
+    return [pytest.param(cases[at::count], id=f"{at + 1}of{count}", marks=marks if at else ()) for at in range(count)]
+
+
+def checkered(rows: Iterable[Any], columns: Iterable[Any]) -> list[Any]:
+    """Every row with every column: as on a chessboard, the white fields as they are and the black ones marked `slow`."""
+    fields = product(enumerate(rows), enumerate(columns))
+    return [
+        pytest.param(row, column, marks=pytest.mark.slow if (y + x) % 2 else ()) for (y, row), (x, column) in fields
+    ]
 
 
 def holds_for_all(check: Callable[[Case], None], cases: Iterable[Case]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from attack.test_kills import acts, listening, settle
+from samples import checkered, few
 from sound.engine import spec
 from wellfed.launch import identity, state
 from wellfed.launch.life import Phase, Running
@@ -54,7 +55,7 @@ def phases(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [entry["phase"] for entry in document["engines"]]
 
 
-@pytest.mark.parametrize("by_s", [-_DAY_S * 400, -3600, 1, 3600, _DAY_S * 400])
+@pytest.mark.parametrize("by_s", few([-_DAY_S * 400, -3600, 1, 3600, _DAY_S * 400], 2))
 def test_a_kernel_whose_boot_was_at_another_time(tmp_path: Path, by_s: int) -> None:
     """A clock that is set moves btime in /proc/stat, and with it every start time that is told in seconds."""
     running = serve(spec(), "m", 30, detach=True).running
@@ -80,8 +81,9 @@ def test_a_state_folder_that_cannot_be_written(home: Path) -> None:
     assert end(next(state.listed())) if list(state.listed()) else True
 
 
-@pytest.mark.parametrize("call", ["fsync", "/^rename", "/^link", "/^unlink", "/^mkdir"])
-@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+@pytest.mark.parametrize(
+    ("call", "error"), checkered(["fsync", "/^rename", "/^link", "/^unlink", "/^mkdir"], ["ENOSPC", "EIO"])
+)
 def test_disks_that_refuse(call: str, error: str) -> None:
     """Each of these calls fails once, on the way of a launch: what serves is listed, and can be stopped."""
     tracer = shutil.which("strace")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import wellfed.catalog
-from samples import holds_for_all
+from samples import holds_for_all, shares
 from wellfed.catalog.hardware import cpu, cpus, gpu, gpus, resolve_cpu, resolve_gpu
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.units import GB, TFLOP
@@ -235,10 +236,11 @@ def test_every_own_cpu_of_a_gpu_exists() -> None:
             assert shared == pytest.approx(spec.memory_bandwidth_bytes_per_s, rel=0.01), spec.name
 
 
-def test_ids_names_and_aliases_mean_their_part() -> None:
+@pytest.mark.parametrize("specs", shares((*gpus(), *cpus()), 6))
+def test_ids_names_and_aliases_mean_their_part(specs: Sequence[GpuSpec | CpuSpec]) -> None:
     def is_named(spec: GpuSpec | CpuSpec) -> None:
         for text in (spec.id, spec.name, *spec.aliases):
             resolved = resolve_gpu(text).spec if isinstance(spec, GpuSpec) else resolve_cpu(text).spec
             assert resolved == spec, text
 
-    holds_for_all(is_named, (*gpus(), *cpus()))
+    holds_for_all(is_named, specs)

@@ -21,7 +21,7 @@ from wellfed.topology.snapshot_io import save
 from wellfed.verbs.fleets import fleet_check
 
 RUN = CliRunner()
-SOUND = 20
+SOUND = 10
 
 
 @pytest.fixture(scope="module")

@@ -121,5 +121,5 @@ def wellfed(tmp_path: Path) -> Iterator[Wellfed]:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     found = Wellfed(tmp_path)
     yield found
-    if (tmp_path / "state").exists():
+    if any(path.suffix in {".json", ".pages"} for path in (tmp_path / "state").rglob("*")):  # of engines, and what they hold
         found("stop", "--all")

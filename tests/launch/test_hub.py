@@ -14,6 +14,7 @@ import pytest
 
 from launch.conftest import Wellfed
 from launch.hub import Hub, serving
+from samples import few, few_rows
 from wellfed.launch import models
 from wellfed.launch.hub_errors import explained
 
@@ -124,12 +125,11 @@ def test_a_damaged_download_is_told_and_not_kept(hub: Hub, tmp_path: Path, tiny:
 
 @pytest.mark.parametrize(
     "lie",
-    [
-        {"etag": "/tmp/wellfed-owned"}, {"etag": "../../../owned"}, {"etag": "owned"}, {"commit": "../../owned"},
-        {"commit": "main"}, {"path": "../../owned.Q8_0.gguf"}, {"path": "/tmp/owned.Q8_0.gguf"}, {"told_size": 10**6},
+    few([
+        {"etag": "/tmp/wellfed-owned"}, {"etag": "../../../owned"}, {"commit": "../../owned"}, {"commit": "main"},
+        {"path": "../../owned.Q8_0.gguf"}, {"path": "/tmp/owned.Q8_0.gguf"}, {"told_size": 10**6}, {"etag": "owned"},
         {"path": "a/\x1b[31m.Q8_0.gguf"},
-    ],
-    ids=str,
+    ], 2),
 )  # fmt: skip
 def test_a_hub_that_lies_writes_nothing(hub: Hub, tmp_path: Path, lie: dict[str, Any]) -> None:
     for name, value in lie.items():
@@ -158,14 +158,17 @@ def test_what_is_at_hand_is_checked_once(hub: Hub, tmp_path: Path, tiny: Path) -
 
 @pytest.mark.parametrize(
     ("status", "code", "part"),
-    [
-        (401, "", "(401)"),
-        (401, "GatedRepo", "is gated"),
-        (403, "GatedRepo", "is gated"),
-        (403, "", "is gated"),
-        (404, "RepoNotFound", "is not on the hub"),
-        (401, "RepoNotFound", "(401)"),
-    ],
+    few_rows(
+        [
+            (401, "", "(401)"),
+            (401, "GatedRepo", "is gated"),
+            (403, "GatedRepo", "is gated"),
+            (403, "", "is gated"),
+            (404, "RepoNotFound", "is not on the hub"),
+            (401, "RepoNotFound", "(401)"),
+        ],
+        2,
+    ),
 )
 def test_refusals(hub: Hub, tmp_path: Path, status: int, code: str, part: str) -> None:
     hub.status, hub.code = status, code

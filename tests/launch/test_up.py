@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from launch.conftest import Wellfed
+from samples import checkered
 from wellfed.launch.logged import buffers
 from wellfed.launch.process import free_port, start, stop, wait_ready
 from wellfed.units import MIB
@@ -61,13 +62,16 @@ def test_broken_calibration_stops_no_engine_but_says_so(wellfed: Wellfed, tiny: 
     assert "not a calibration" in done.stderr and "bench calibrate" in done.stderr
 
 
-@pytest.mark.parametrize(("shape", "recipe"), [("tiny", "q8_0"), ("tiny", "q4_k_m"), ("tiny-latent", "q8_0")])
-@pytest.mark.parametrize(("context", "users"), [(512, 1), (2048, 3)])
+@pytest.mark.parametrize(
+    ("content", "load"),
+    checkered([("tiny", "q8_0"), ("tiny", "q4_k_m"), ("tiny-latent", "q8_0")], [(512, 1), (2048, 3)]),
+)
 def test_every_logged_buffer_is_the_predicted_one(
-    tmp_path: Path, tiny: Path, shape: str, recipe: str, context: int, users: int
+    tmp_path: Path, tiny: Path, content: tuple[str, str], load: tuple[int, int]
 ) -> None:
     from make_gguf import write
 
+    (shape, recipe), (context, users) = content, load
     path = write(tmp_path / "model.gguf", shape, recipe)
     options = running.RunOptions(context=context, concurrency=users, port=free_port(), threads=1)
     prepared = running.prepare(str(path), options)

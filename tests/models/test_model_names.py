@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samples import holds_for_all
+from samples import holds_for_all, shares
 from wellfed.catalog.model_names import How, exact, loose, resolve
 from wellfed.catalog.models import Task, by_id, entry, entry_ids, key, model, model_ids, names
 from wellfed.catalog.name_match import without_sizes
@@ -21,8 +22,9 @@ from wellfed.models.counts import counts
 LANGUAGE_MODELS = [i for i in entry_ids() if entry(i).task is not Task.NOT_A_LANGUAGE_MODEL]
 
 
-def test_ids_names_aliases_and_repositories() -> None:
-    holds_for_all(_is_named, LANGUAGE_MODELS)
+@pytest.mark.parametrize("identities", shares(LANGUAGE_MODELS, 3))
+def test_ids_names_aliases_and_repositories(identities: Sequence[str]) -> None:
+    holds_for_all(_is_named, identities)
 
 
 def _is_named(identity: str) -> None:
@@ -52,8 +54,9 @@ def test_no_alias_belongs_to_two_models() -> None:
     assert set(names().values()) == set(entry_ids())
 
 
-def test_counts_are_the_models_own() -> None:
-    holds_for_all(_is_counted, model_ids())
+@pytest.mark.parametrize("identities", shares(model_ids(), 4))
+def test_counts_are_the_models_own(identities: Sequence[str]) -> None:
+    holds_for_all(_is_counted, identities)
 
 
 def _is_counted(identity: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from samples import holds_for_all
+from samples import holds_for_all, shares
 from wellfed.catalog.models import Task, by_id, entry, model_ids
 from wellfed.models.model import Model, tensors
 
@@ -53,8 +55,9 @@ def test_deepseek_v3_with_its_mtp_layer_is_what_the_checkpoint_holds() -> None:
     assert model.parameters == pytest.approx(671.03e9, rel=0.001)
 
 
-def test_every_model_is_whole() -> None:
-    holds_for_all(_is_whole, model_ids())
+@pytest.mark.parametrize("identities", shares(model_ids(), 4))
+def test_every_model_is_whole(identities: Sequence[str]) -> None:
+    holds_for_all(_is_whole, identities)
 
 
 def _is_whole(identity: str) -> None:

@@ -72,14 +72,14 @@ def test_every_gpu_keeps_to_its_data_sheet(gpu: GpuSpec, model: str) -> None:
 WRITERS = [one for one in model_ids() if entry(one).task not in (Task.EMBEDDING, Task.RERANKER)]
 
 
-@pytest.mark.parametrize("model", WRITERS[::24])
+@pytest.mark.parametrize("model", few(WRITERS[::24], 4))
 def test_every_model_is_planned_everywhere(model: str) -> None:
     for on in ("rtx 4090, ryzen 9 7950x, 64GB", "mac studio m3 ultra 512gb", "epyc 9654"):
         for plan in ranking(model, on).plans:
             hold(plan)
 
 
-@pytest.mark.parametrize("kind", [one.id for one in quantisations()[::5]])
+@pytest.mark.parametrize("kind", few([one.id for one in quantisations()[::5]], 3))
 def test_every_format_is_planned_or_refused_with_a_reason(kind: str) -> None:
     for model in ("qwen3-30b-a3b", "llama 3.1 8b"):
         found = ranking(model, "b200, 2x xeon 8480+", kind)
@@ -88,7 +88,7 @@ def test_every_format_is_planned_or_refused_with_a_reason(kind: str) -> None:
             hold(plan)
 
 
-@pytest.mark.parametrize("name", ["rtx 3090", "h100 sxm", "mi300x", "rtx pro 6000 workstation"])
+@pytest.mark.parametrize("name", few(["rtx 3090", "h100 sxm", "mi300x", "rtx pro 6000 workstation"], 2))
 def test_more_gpus_are_not_absurdly_slower(name: str) -> None:
     one, many = (
         max(plan.estimate.total_tok_s.value for plan in ranking("r1:7b", f"{count}x {name}, {HOST}").plans)

@@ -43,9 +43,10 @@ def test_nothing_keeps_up_and_it_is_said() -> None:
 
 @pytest.mark.parametrize("rate", few([0.01, 0.2, 1.0], 3))
 def test_what_keeps_up_answers_what_arrives(rate: float) -> None:
-    for one in at_rate(rate).ranking.plans[:20]:
+    answer = at_rate(rate)
+    for one in answer.ranking.plans[:20]:
         assert one.estimate.total_tok_s.value <= rate * one.workload.output_tokens * 1.001
-    assert "cannot keep up" not in at_rate(rate).verdict.why
+    assert "cannot keep up" not in answer.verdict.why
 
 
 @pytest.mark.slow
