@@ -11,4 +11,5 @@ venv=${WELLFED_VENV:-.venv}
 "$venv/bin/ruff" format --check .
 "$venv/bin/mypy"
 "$venv/bin/lint-imports"
-exec "$venv/bin/python" -m pytest -n auto --durations=10 "$@"
+workers=$(($(getconf _NPROCESSORS_ONLN) + 1))  # one more than cores: some tests wait for processes
+exec "$venv/bin/python" -m pytest -n "$workers" --durations=10 "$@"

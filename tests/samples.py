@@ -21,10 +21,12 @@ def few(cases: Iterable[Any], every: int, name: Callable[[Any], str] = str) -> l
     ]
 
 
-def few_rows(rows: Iterable[tuple[Any, ...]], every: int) -> list[Any]:
+def few_rows(
+    rows: Iterable[tuple[Any, ...]], every: int, name: Callable[[tuple[Any, ...]], str | None] = lambda row: None
+) -> list[Any]:
     """The same for cases of several arguments."""
     marks = pytest.mark.slow
-    return [pytest.param(*row, marks=() if at % every == 0 else marks) for at, row in enumerate(rows)]
+    return [pytest.param(*row, id=name(row), marks=() if at % every == 0 else marks) for at, row in enumerate(rows)]
 
 
 def shares(cases: Sequence[Case], count: int) -> list[Any]:

@@ -29,6 +29,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("models") / "tiny.gguf", "tiny", "q8_0")
 
 
+_KEPT = {".json", ".pages"}  # what is written down of an engine, and of the huge pages that it holds
+
+
 class Wellfed:
     """The command line with state and data of its own."""
 
@@ -121,5 +124,5 @@ def wellfed(tmp_path: Path) -> Iterator[Wellfed]:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     found = Wellfed(tmp_path)
     yield found
-    if any(path.suffix in {".json", ".pages"} for path in (tmp_path / "state").rglob("*")):  # of engines, and what they hold
+    if any(path.suffix in _KEPT for path in (tmp_path / "state").rglob("*")):
         found("stop", "--all")
