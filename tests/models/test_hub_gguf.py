@@ -88,7 +88,8 @@ def test_a_header_that_never_ends_is_refused(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(("status", "told"), [(403, "terms"), (401, "terms"), (429, "too many"), (500, "HTTP 500")])
-def test_a_refusal_says_why(hub: Hub, tmp_path: Path, status: int, told: str) -> None:
+def test_a_refusal_says_why(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, told: str) -> None:
+    monkeypatch.setattr(identity, "_HUB_S", 0.3)
     publish(hub, tmp_path, "thing-Q8_0.gguf")
     hub.status = status
     with pytest.raises(BadInput, match=told):
