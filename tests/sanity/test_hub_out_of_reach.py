@@ -7,7 +7,9 @@ import socket
 import pytest
 
 from wellfed.errors import BadInput
+from wellfed.modelfiles import hub
 from wellfed.modelfiles.hub import fetch_config
+from wellfed.modelfiles.hub_card import fetch_base_model
 
 
 def test_a_closed_port_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
@@ -25,3 +27,20 @@ def test_an_endpoint_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "hub.example")
     with pytest.raises(BadInput, match="HF_ENDPOINT"):
         fetch_config("nobody/nothing-of-the-kind")
+
+
+def test_a_transport_s_own_error_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's client lets errors of its transport through, which are neither OSError nor ValueError."""
+    import huggingface_hub
+
+    class ReadError(Exception):
+        pass
+
+    def reset(*words: object, **options: object) -> str:
+        raise ReadError("connection reset by peer")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", reset)
+    monkeypatch.setattr(hub, "reachable", lambda endpoint: True)
+    with pytest.raises(BadInput, match="connection reset"):
+        fetch_config("nobody/nothing-of-the-kind")
+    assert fetch_base_model("nobody/nothing-of-the-kind") is None

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from wellfed.errors import BadInput
+from wellfed.errors import BadInput, WellfedError
 from wellfed.message import listed, sentence
 from wellfed.modelfiles.hf_config import read_config
 from wellfed.modelfiles.safe_file import read_json
@@ -101,7 +101,9 @@ def _huggingface(repository: str) -> Path:
             ),
             _REFUSED,
         ) from error
-    except (OSError, ValueError) as error:
+    except WellfedError:
+        raise
+    except Exception as error:  # transports raise errors of their own
         raise BadInput(
             sentence(
                 "modelfiles.hub.no-config-json",

@@ -19,5 +19,5 @@ def fetch_base_model(repository: str, hub: str = "huggingface") -> str | None:
     try:
         card = Path(hf_hub_download(repository, "README.md", etag_timeout=3, local_files_only=offline))
         return base_in_file(card)
-    except (OSError, ValueError):  # the client's errors are of these kinds: absent, gated, unreachable
+    except Exception:  # noqa: BLE001  absent, gated, unreachable; and transports raise errors of their own
         return None
