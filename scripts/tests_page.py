@@ -14,7 +14,7 @@ tests/ROOM` runs one room. Marked tests skip, with their reason, where what they
 `engine` starts a real engine (the demo model), `browser` a Chromium, `shared` reads measurement tables beside the
 checkout, `qemu`, `root`, `gpu`, `network`, `ray`, `hwloc`, `vllm` need what they are called.
 
-Beside them: `scripts/mutants.py` breaks the physics in some seventy ways and shows that tests notice each;
+Beside them: `scripts/mutants.py` breaks the physics in some ninety ways and shows that tests notice each;
 `scripts/prediction_grid.py --diff` shows what a change does to two hundred predictions; `benchmarks/attack.py` takes
 every hostile input, of which `tests/attack` takes a sample; timings stand in `benchmarks/` and fail nothing.
 """
