@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from samples import few
+from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.library.planning import Planned, plan
+from wellfed.nouns.layout import Engine, Layout
+from wellfed.nouns.workload import Workload
 from wellfed.planner.dominated import Dominated
 
 CASES = [
@@ -38,3 +43,13 @@ def test_the_answer_is_that_of_all_layouts(number: int, monkeypatch: pytest.Monk
     whole = plan(model, **keywords)
     assert asked and _first(lean) == _first(whole)
     assert lean.answer.verdict.kind == whole.answer.verdict.kind
+
+
+def test_a_chunk_stands_for_larger_ones_where_it_bounds_nothing() -> None:
+    smallest, larger = sorted(CAPABILITIES[Engine.VLLM].batch_tokens)[:2]
+    rule = Dominated(gpus=1, total=1, users=1, by_gpus=False, holds=lambda layout: True)
+    layout = Layout(Engine.VLLM, "bf16", gpus=1, batch_tokens=larger)
+    short, long = (Workload(prompt_tokens=tokens, output_tokens=512) for tokens in (smallest // 2, smallest + 1))
+    assert not rule.worth(layout, short)
+    assert rule.worth(layout, long), "the smaller chunk cuts this prompt in two"
+    assert rule.worth(replace(layout, batch_tokens=smallest), short)
