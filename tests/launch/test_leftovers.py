@@ -14,12 +14,12 @@ from wellfed.launch.programs import Program, known_words
 from wellfed.nouns.layout import Engine
 
 
-def process(proc: Path, pid: int, group: int, *mapped: str) -> None:
+def process(proc: Path, pid: int, group: int, *mapped: str, rights: str = "rw-s") -> None:
     """A process of a group that maps files."""
     folder = proc / str(pid)
     folder.mkdir()
     (folder / "stat").write_text(f"{pid} (a (strange) name) S 1 {group} {group} 0 -1")
-    lines = [f"7f0000000000-7f0000001000 rw-s 00000000 00:01 {n} {path}" for n, path in enumerate(mapped)]
+    lines = [f"7f0000000000-7f0000001000 {rights} 00000000 00:01 {n} {path}" for n, path in enumerate(mapped)]
     (folder / "maps").write_text("\n".join([*lines, "7ffc0000-7ffd0000 rw-p 00000000 00:00 0"]))
 
 
@@ -29,6 +29,13 @@ def test_a_groups_shared_memory_is_known(tmp_path: Path) -> None:
     process(tmp_path, 12, 12, "/dev/shm/of_another")
     (tmp_path / "self").mkdir()
     assert leftovers.shared_memory(10, tmp_path) == ("/dev/shm/psm_1", "/dev/shm/with a space")
+
+
+@pytest.mark.parametrize("rights", ["r--s", "r--p", "rw-p"])
+def test_a_model_in_memory_is_its_owners(tmp_path: Path, rights: str) -> None:
+    """Files that are mapped to be read, as llama.cpp maps a GGUF file in /dev/shm."""
+    process(tmp_path, 10, 10, "/dev/shm/model.gguf", rights=rights)
+    assert leftovers.shared_memory(10, tmp_path) == ()
 
 
 def test_what_somebody_maps_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

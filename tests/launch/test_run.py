@@ -31,6 +31,21 @@ def test_detached_serves_is_listed_and_stops(wellfed: Wellfed, tiny: Path) -> No
     assert wellfed.engines() == []
 
 
+def test_a_model_in_shared_memory_stays(wellfed: Wellfed, tiny: Path) -> None:
+    folder = Path("/dev/shm")
+    if not os.access(folder, os.W_OK):
+        pytest.skip("no shared memory here")
+    model = folder / f"wellfed-test-{os.getpid()}.gguf"
+    model.write_bytes(tiny.read_bytes())
+    try:
+        done = wellfed(*wellfed.run(model, "-d"))
+        assert done.returncode == 0, done.stderr
+        assert wellfed("stop", "--all").returncode == 0
+        assert model.exists()
+    finally:
+        model.unlink(missing_ok=True)
+
+
 def test_dry_run_can_be_pasted(wellfed: Wellfed, tiny: Path) -> None:
     command = wellfed(*wellfed.run(tiny, "--dry-run")).stdout
     engine = subprocess.Popen(["sh", "-c", f"exec {command}"], stderr=subprocess.PIPE, text=True)

@@ -21,8 +21,12 @@ _READ_BYTES = 256 * 1024  # of a log: ranks meet before anything else
 
 
 def shared_memory(group: int, proc: Path = Path("/proc")) -> tuple[str, ...]:
-    """Files in /dev/shm that processes of the process group `group` map; none where /proc tells nothing."""
-    return tuple(sorted({path for pid in _members(group, proc) for path in _mapped(proc / str(pid) / "maps")}))
+    """Files in /dev/shm that processes of the process group `group` write to together; none where /proc tells nothing.
+
+    A model that lies there is mapped to be read: it is its owner's, and stays.
+    """
+    members = _members(group, proc)
+    return tuple(sorted({path for pid in members for path in _mapped(proc / str(pid) / "maps", "w", "s")}))
 
 
 def remove(paths: Iterable[str], proc: Path = Path("/proc")) -> None:
@@ -74,11 +78,14 @@ def _pids(proc: Path) -> tuple[int, ...]:
         return ()
 
 
-def _mapped(maps: Path) -> set[str]:
-    """Paths in /dev/shm of a maps file (proc(5): the sixth field); deleted ones need no care."""
+def _mapped(maps: Path, *rights: str) -> set[str]:
+    """Paths in /dev/shm that a maps file has with all of these rights (proc(5): the sixth field and the second, of
+    `rwxs`); deleted ones need no care.
+    """
     try:
         lines = maps.read_text(errors="replace").splitlines()
     except OSError:
         return set()
-    paths = (fields[5] for fields in (line.split(maxsplit=5) for line in lines) if len(fields) == 6)
+    rows = (fields for fields in (line.split(maxsplit=5) for line in lines) if len(fields) == 6)
+    paths = (path for _, given, _, _, _, path in rows if all(right in given for right in rights))
     return {path for path in paths if path.startswith(_FOLDER) and not path.endswith(" (deleted)")}
