@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import re
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -207,10 +208,13 @@ def pseudo(folder: Path) -> None:
 
 
 def compile_all() -> None:
-    """`wellfed.mo` beside every `wellfed.po`."""
+    """`wellfed.mo` beside every `wellfed.po`; whoever reads it meanwhile has the old one or the new one whole."""
     for language in languages():
-        with _path(language).with_suffix(".mo").open("wb") as file:
+        place = _path(language).with_suffix(".mo")
+        made = place.with_suffix(f".{os.getpid()}")
+        with made.open("wb") as file:
             write_mo(file, read(language))
+        made.replace(place)
 
 
 def faults(language: str) -> Iterator[str]:
