@@ -11,8 +11,8 @@ A new language: `python scripts/messages.py update LANGUAGE`, then translate loc
 from __future__ import annotations
 
 import ast
-import re
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -78,8 +79,14 @@ def test_huge_pages_denied(wellfed: Wellfed, tiny: Path) -> None:
 
 
 @pytest.fixture
-def huge() -> int:
-    """How many huge pages are reserved; skips where none may be."""
+def huge() -> Iterator[int]:
+    """How many huge pages are reserved, which no other test changes meanwhile; skips where none may be."""
+    with Path("/tmp/wellfed-test-huge-pages").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield _reserved()
+
+
+def _reserved() -> int:
     try:
         before = int(PAGES.read_text())
         PAGES.write_text(str(before + 1))
