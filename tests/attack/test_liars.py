@@ -40,12 +40,11 @@ def test_watch_reads_pages_of_strangers(name: str, slots: str) -> None:
             seen = set()
             while len(seen) < 3:  # it goes on
                 found = sampler.sample()
-                if found is not None:
+                if found is not None and found.trouble != "silent":  # a busy machine is silent for a while, too
                     seen.add(found.t)
                 time.sleep(0.01)
         finally:
             sampler.close()
-    assert found is not None and found.trouble != "silent"
     assert all(value is None or value < 1e19 for value in (found.running, found.waiting, found.tokens_total))
 
 

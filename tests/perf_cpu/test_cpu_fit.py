@@ -21,7 +21,7 @@ def cases(shared: Path) -> list[Case]:
 
 
 def test_the_fit_predicts_what_a_plan_predicts(cases: list[Case]) -> None:
-    some = cases[::9]
+    some = cases[::27]
     together = Rows(some, bundled()).predict(bundled())
     for case, predicted in zip(some, together, strict=True):
         assert case.predict(bundled()).value == pytest.approx(predicted, rel=1e-9)

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -284,11 +285,13 @@ def test_what_is_no_file_breaks_nothing(home: Path, tmp_path: Path) -> None:
     assert len(state.records().unreadable) == 4
 
 
-def test_shared_files_of_a_record_are_shared_memory_or_left(home: Path, tmp_path: Path) -> None:
-    precious = tmp_path / "thesis"
-    precious.touch()
-    running = record(pid=4242, ticks=1, boot="an earlier one", shared=(str(precious), "/dev/shm/../" + str(precious)))
-    assert end(running) and precious.exists()
+@pytest.mark.usefixtures("home")
+def test_shared_files_of_a_record_are_shared_memory_or_left() -> None:
+    with TemporaryDirectory(dir="/var/tmp") as folder:  # tmp_path may lie in shared memory
+        precious = Path(folder) / "thesis"
+        precious.touch()
+        shared = (str(precious), "/dev/shm/../" + str(precious))
+        assert end(record(pid=4242, ticks=1, boot="an earlier one", shared=shared)) and precious.exists()
 
 
 def test_a_stubborn_engine_is_awaited(capsys: pytest.CaptureFixture[str]) -> None:

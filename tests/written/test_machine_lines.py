@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wellfed.errors import BadInput, UnknownName, WellfedError
@@ -367,6 +367,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(max_examples=50)  # a strange line may take a tenth of a second
 @given(
     st.one_of(
         st.text(max_size=80), st.lists(PIECES, max_size=6).map(", ".join), st.lists(PIECES, max_size=6).map(" ".join)
