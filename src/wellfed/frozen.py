@@ -10,7 +10,7 @@ standard decorator; `replace`, `fields`, `asdict` and `__post_init__` work as ev
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
 from functools import cache
 from operator import attrgetter
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
+    from dataclasses import replace as replace
 else:
 
     def dataclass(cls: type | None = None, **options: Any) -> Any:
@@ -28,6 +29,16 @@ else:
         if not options.get("frozen") or not options.get("slots") or options.keys() - {"frozen", "slots", "repr"}:
             return dataclasses.dataclass(**options)(cls)
         return _value(cls, options.get("repr", True))
+
+    def replace(value: Any, /, **changes: Any) -> Any:
+        """As `dataclasses.replace`: a search makes thousands of layouts, each of another one."""
+        values = getattr(value, "__values__", None)
+        if values is None:
+            return dataclasses.replace(value, **changes)
+        names = value.__match_args__
+        if not changes.keys() <= {*names}:
+            raise TypeError(f"{value.__class__.__qualname__} has no such field: {', '.join(changes.keys() - {*names})}")
+        return value.__class__(*map(changes.get, names, values(value)))
 
 
 def _value(cls: type, with_repr: bool) -> type:
@@ -45,8 +56,9 @@ def _value(cls: type, with_repr: bool) -> type:
     if with_repr:
         methods["__repr__"] = _repr(shown)
     slots = {"__slots__": tuple(name for name in annotations if name not in inherited[0]), "__match_args__": names}
-    standard = {name: _Standard(name) for name in _STANDARD} | {"__described__": (types, defaults)}
-    return type(cls)(cls.__name__, cls.__bases__, {**methods, **namespace, **slots, **standard})
+    standard = {name: _Standard(name) for name in _STANDARD}
+    described = {"__described__": (types, defaults), "__values__": _getter(names)}
+    return type(cls)(cls.__name__, cls.__bases__, {**methods, **namespace, **slots, **standard, **described})
 
 
 _STANDARD = ("__dataclass_fields__", "__dataclass_params__")
@@ -60,9 +72,12 @@ class _Standard:
 
     def __get__(self, _: object, owner: Any) -> Any:
         types, defaults = owner.__described__
-        twin = type(owner.__name__, (), {"__annotations__": types, "__doc__": owner.__name__, **defaults})
+        plain = dict.fromkeys(types, object)  # of annotations that are texts, the decorator looks into each
+        twin = type(owner.__name__, (), {"__annotations__": plain, "__doc__": owner.__name__, **defaults})
         twin.__module__ = owner.__module__
         dataclasses.dataclass(init=False, eq=False, repr=False)(twin)
+        for field in dataclasses.fields(twin):
+            field.type = types[field.name]
         for name in _STANDARD:
             setattr(owner, name, vars(twin)[name])
         return vars(twin)[self.name]
@@ -131,7 +146,7 @@ def _with_made(
     return complete
 
 
-def _equal(names: list[str]) -> Callable[..., Any]:
+def _equal(names: Sequence[str]) -> Callable[..., Any]:
     values = _getter(names)
 
     def equal(self: Any, other: object) -> Any:
@@ -140,12 +155,12 @@ def _equal(names: list[str]) -> Callable[..., Any]:
     return equal
 
 
-def _hash(names: list[str]) -> Callable[..., int]:
+def _hash(names: Sequence[str]) -> Callable[..., int]:
     values = _getter(names)
     return lambda self: hash(values(self))
 
 
-def _repr(names: list[str]) -> Callable[..., str]:
+def _repr(names: Sequence[str]) -> Callable[..., str]:
     def text(self: Any) -> str:
         shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
         return f"{self.__class__.__qualname__}({shown})"
@@ -153,5 +168,8 @@ def _repr(names: list[str]) -> Callable[..., str]:
     return text
 
 
-def _getter(names: list[str]) -> Callable[[Any], Any]:
-    return attrgetter(*names) if names else lambda _: ()
+def _getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """The values of the fields of these names."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return staticmethod(lambda value: tuple(getattr(value, name) for name in names))

@@ -10,9 +10,17 @@ from typing import Any, TextIO
 
 from wellfed.patterns import regex
 
+
+def _is_beyond(text: str) -> bool:
+    """Whether the text has signs that are neither printable ASCII nor a tab or newline."""
+    return not (text.isascii() and text.replace("\n", "").replace("\t", "").isprintable())
+
+
 # C0 and C1 controls but tab and newline; marks that turn the direction of text (Unicode Bidirectional Algorithm,
 # UAX 9); separators that terminals break lines at; lone surrogates, which no terminal can show.
-_UNSAFE = regex("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE = regex(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]", of=_is_beyond
+)
 # What rich and click write themselves: colours (CSI ... m), erased lines, the cursor up or hidden, a line begun anew.
 _OWN = regex("\x1b\\[(?:[0-9;]*m|[0-9]*[AKG]|\\?25[lh])|\r")
 

@@ -22,7 +22,7 @@ from wellfed.nouns.layout import EXPERTS_ON_CPU, Engine, Layout, Offload
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import PRESETS
 from wellfed.perf.estimate import estimate
-from wellfed.perf.memory import fullest
+from wellfed.perf.memory.fill import fullest
 from wellfed.planner.usable import usable
 from wellfed.verbs import inputs, running
 

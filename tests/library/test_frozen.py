@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Any
 
 import pytest
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +105,19 @@ def test_wrong_arguments_are_told_as_ever() -> None:
             kind()  # type: ignore[call-arg]
         with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
             kind("a", other=1)  # type: ignore[call-arg]
+
+
+def test_what_is_replaced_is_made_and_checked_as_any_value() -> None:
+    one = Longer("a", aside=(1,), parts=["b"])
+    assert dataclasses.replace(one, size=7) == replace(one, size=7) == Longer("a", 7, (1,), None, ["b"])
+    assert replace(one, aside=(2,)).aside == (2,) and replace(one) == one
+    assert replace(Own("a"), name="b") == Own("b") and replace(Nothing()) == Nothing()
+    assert replace(Standard("a"), name="b") == Standard("b")
+    with pytest.raises(ValueError, match="no name"):
+        replace(Own("a"), name="")
+    with pytest.raises(TypeError, match="other"):
+        replace(one, other=1)  # type: ignore[call-arg]
+
+
+def test_fields_have_their_types_as_the_standard_ones_have() -> None:
+    assert [f.type for f in dataclasses.fields(Part)] == [f.type for f in dataclasses.fields(Standard)]

@@ -62,6 +62,30 @@ def test_one_damaged_byte_is_seen(folder: Path, tmp_path: Path) -> None:
     assert compiled(Folder(folder, (), build)) == {"ids": ["one"]} and build.calls == 2
 
 
+def test_values_by_name_are_found_and_counted_as_in_a_table(folder: Path) -> None:
+    table = {"ab1": "x", "ab2": [1], "b": None, "": "empty", "张量": 2, "apart": {"apart": 3}}
+
+    def build(files: Files) -> dict[str, Any]:
+        return {"names": table, "texts": {"apart": "text"}, "none": {}}
+
+    for _ in range(2):  # made, then as it was kept
+        sections = compiled(Folder(folder, (), build, texts=("texts",), apart=("names", "none")))
+        assert dict(sections["names"]) == table and len(sections["names"]) == len(table) and not sections["none"]
+        assert "ab3" not in sections["names"] and "z" not in sections["names"] and sections["names"].get("ab") is None
+        assert dict(sections["texts"]) == {"apart": "text"}
+
+
+def test_lines_are_found_by_what_stands_in_them(folder: Path) -> None:
+    def build(files: Files) -> dict[str, Any]:
+        return {"lines": ["rtx 4090", "4090 d", "张量 5090", "x"]}
+
+    lines = compiled(Folder(folder, (), build, texts=("lines",)))["lines"]
+    assert list(lines.holding(("4090",), all)) == ["rtx 4090", "4090 d"]
+    assert list(lines.holding(("4090", "d"), all)) == ["4090 d"]
+    assert list(lines.holding(("5090", "rtx"), any)) == ["rtx 4090", "张量 5090"]
+    assert lines[3] == "x" and lines[1:3] == ["4090 d", "张量 5090"] and len(lines) == 4
+
+
 def test_texts_are_read_alone(folder: Path) -> None:
     def build(files: Files) -> dict[str, Any]:
         return {"texts": {"a": "张量", "b": ""}, "lines": ["一", "b\n"], "plain": {"x": [1]}}

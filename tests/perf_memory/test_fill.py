@@ -20,7 +20,8 @@ from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.layout import Engine, Offload
 from wellfed.nouns.plan import Request
-from wellfed.perf.memory import Fill, can_fill, fullest, ledgers
+from wellfed.perf.memory import ledgers
+from wellfed.perf.memory.fill import Fill, can_fill, fullest
 from wellfed.perf.memory.split import layer_split
 from wellfed.units import GIB
 

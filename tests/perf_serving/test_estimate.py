@@ -11,7 +11,8 @@ from wellfed.errors import BadInput, Unsupported
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.layout import Engine, Speculation
 from wellfed.nouns.plan import Request
-from wellfed.perf.serving import best_load, best_throughput, estimate_serving
+from wellfed.perf.serving import estimate_serving
+from wellfed.perf.serving.throughput import best_load, best_throughput
 
 
 def at_rate(asked: Request, rate: float) -> Request:

@@ -22,7 +22,8 @@ from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.nouns.layout import Engine, Layout, Speculation
 from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import Workload
-from wellfed.perf.serving import best_load, best_throughput, estimate_serving
+from wellfed.perf.serving import estimate_serving
+from wellfed.perf.serving.throughput import best_load, best_throughput
 
 _SCENARIO = re.compile(r"MLPerf (\w+)", re.IGNORECASE)
 _SPREAD = re.compile(r"\b(D?T?EP|TP|PP)(\d+)\b")

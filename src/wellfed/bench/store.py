@@ -10,7 +10,6 @@ from dataclasses import asdict, astuple, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wellfed.bench.doubt import doubt
 from wellfed.catalog.calibration import dump, parse
 from wellfed.errors import BadInput, WellfedError
 from wellfed.frozen import dataclass
@@ -220,6 +219,8 @@ def own_for(machine: Machine) -> OwnCalibration | None:
     calibration = own_calibration()
     if calibration is None or calibration.machine != identity(machine):
         return None
+    from wellfed.bench.doubt import doubt
+
     read, theory = calibration.memory.read_bytes_per_s, machine.memory_bandwidth_bytes_per_s
     if read is not None and doubt(read, theory, None, 1) is not None:  # taken before such figures were refused
         return replace(
@@ -230,6 +231,8 @@ def own_for(machine: Machine) -> OwnCalibration | None:
 
 def last_memory(machine: Machine) -> MemoryFigures | None:
     """The figures of the last `wellfed bench memory`; None when it never ran, or ran on other memory."""
+    from wellfed.bench.doubt import doubt
+
     try:
         result = json.loads(read_text(folder() / "memory.json", _MOST_BYTES))["result"]
         read = max(float(point["bytes_per_s"]["read"]) for point in result["points"])

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
@@ -28,7 +28,8 @@ class Folder:
     """A folder of TOML files, and what is made of them.
 
     `code`: the sources whose change makes what was compiled stale. What `build` gives must be plain JSON: sections by
-    name, of which `texts` hold long texts, each read alone. `user`: a folder whose files come after those of `path`.
+    name, of which `texts` hold long texts, each read alone, and `apart` values by name, read for the names that begin
+    alike. `user`: a folder whose files come after those of `path`.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Folder:
     build: Callable[[Files], dict[str, Any]]
     user: Path | None = None
     texts: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -53,7 +55,7 @@ def compiled(folder: Folder) -> Mapping[str, Any]:
     texts = [path.read_bytes() for path in paths]
     content = _content(folder.path / _shipped_name(folder, texts))
     if content is None or _unpacked(content) is None:
-        content = _packed(folder.build(_parsed(paths, texts)), folder.texts)
+        content = _packed(folder.build(_parsed(paths, texts)), folder)
     _store(place, folder.kind, content)
     return Sections(content)
 
@@ -63,7 +65,7 @@ def written(folder: Folder, into: Path) -> Path:
     paths = _tables_in(folder.path)
     texts = [path.read_bytes() for path in paths]
     place = into / _shipped_name(folder, texts)
-    place.write_bytes(_packed(folder.build(_parsed(paths, texts)), folder.texts))
+    place.write_bytes(_packed(folder.build(_parsed(paths, texts)), folder))
     return place
 
 
@@ -72,7 +74,7 @@ class Sections(Mapping[str, Any]):
 
     def __init__(self, content: bytes) -> None:
         head, start = _head(content)
-        self._content = memoryview(content)[start:]
+        self._content = content[start:]
         self._index: Mapping[str, Any] = head["sections"]
         self._read: dict[str, Any] = {}
 
@@ -88,17 +90,20 @@ class Sections(Mapping[str, Any]):
         return len(self._index)
 
     def _section(self, place: Any) -> Any:
-        if isinstance(place, dict):
-            return _Texts(self._content, place)
-        if place and isinstance(place[0], list):
-            return [_text(self._content, index) for index in place]
+        match place:
+            case {"apart": dict() as parts}:
+                return Apart(self._content, parts)
+            case dict():
+                return _Texts(self._content, place)
+            case [[_, _], *_] | []:
+                return Lines(self._content, place)
         return json.loads(_text(self._content, place))
 
 
 class _Texts(Mapping[str, str]):
     """Texts by name, cut out of the file when asked for."""
 
-    def __init__(self, content: memoryview, places: Mapping[str, Sequence[int]]) -> None:
+    def __init__(self, content: bytes, places: Mapping[str, Sequence[int]]) -> None:
         self._content, self._places = content, places
 
     def __getitem__(self, name: str) -> str:
@@ -114,7 +119,65 @@ class _Texts(Mapping[str, str]):
         return len(self._places)
 
 
-def _text(content: memoryview, place: Sequence[int]) -> str:
+class Lines(Sequence[str]):
+    """Texts in order, cut out of the file when asked for."""
+
+    def __init__(self, content: bytes, places: Sequence[Sequence[int]]) -> None:
+        self._content, self._places = content, places
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        if isinstance(at, slice):
+            return [_text(self._content, place) for place in self._places[at]]
+        return _text(self._content, self._places[at])
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == other
+
+    def holding(self, words: Iterable[str], enough: Callable[[Iterable[bool]], bool]) -> Iterator[str]:
+        """The texts in which `enough` (all, any) of the words stand; the others are not read."""
+        signs = [word.encode() for word in words]
+        for place in self._places:
+            start, end = place[0], place[0] + place[1]
+            if enough(self._content.find(sign, start, end) >= 0 for sign in signs):
+                yield _text(self._content, place)
+
+
+class Apart(Mapping[str, Any]):
+    """Values by name, of which those are read whose names begin as one that is asked for."""
+
+    def __init__(self, content: bytes, places: Mapping[str, Sequence[int]]) -> None:
+        self._content, self._places = content, places
+        self._read: dict[str, Mapping[str, Any]] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._part(name[:_ALIKE])[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for start in self._places for name in self._part(start))
+
+    def __len__(self) -> int:
+        return sum(len(self._part(start)) for start in self._places)
+
+    def _part(self, start: str) -> Mapping[str, Any]:
+        if start not in self._read:
+            place = self._places.get(start)
+            self._read[start] = {} if place is None else json.loads(_text(self._content, place))
+        return self._read[start]
+
+
+_ALIKE = 2  # letters with which names begin that are kept together
+
+
+def _text(content: bytes, place: Sequence[int]) -> str:
     start, length = place
     return str(content[start : start + length], "utf-8")
 
@@ -153,7 +216,7 @@ def _shipped_name(folder: Folder, texts: list[bytes]) -> str:
     return f"{folder.kind}-{digest.hexdigest()}.tables"
 
 
-def _packed(tables: Mapping[str, Any], texts: Sequence[str]) -> bytes:
+def _packed(tables: Mapping[str, Any], folder: Folder) -> bytes:
     """A line that says where each section and text stands, then those."""
     body = bytearray()
 
@@ -165,14 +228,23 @@ def _packed(tables: Mapping[str, Any], texts: Sequence[str]) -> bytes:
 
     sections: dict[str, Any] = {}
     for name, value in tables.items():
-        if name not in texts:
+        if name in folder.apart:
+            sections[name] = {"apart": {start: place(_json(part)) for start, part in _by_start(value).items()}}
+        elif name not in folder.texts:
             sections[name] = place(_json(value))
         elif isinstance(value, Mapping):
             sections[name] = {key: place(text) for key, text in value.items()}
         else:
             sections[name] = [place(text) for text in value]
-    head = {"sum": zlib.adler32(body), "sections": sections}
+    head = {"sum": zlib.crc32(body), "sections": sections}
     return _json(head).encode() + b"\n" + body
+
+
+def _by_start(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    parts: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        parts.setdefault(name[:_ALIKE], {})[name] = value
+    return parts
 
 
 def _head(content: bytes) -> tuple[dict[str, Any], int]:
@@ -184,7 +256,7 @@ def _unpacked(content: bytes) -> Sections | None:
     """The sections, None for a damaged file: it is made again."""
     try:
         head, start = _head(content)
-        intact = head["sum"] == zlib.adler32(memoryview(content)[start:])
+        intact = head["sum"] == zlib.crc32(memoryview(content)[start:])
         return Sections(content) if intact else None
     except (ValueError, KeyError, TypeError):
         return None

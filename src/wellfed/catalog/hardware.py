@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Generic, TypeVar
 
-from wellfed.catalog import cut_names, gfx_names, match, names
+from wellfed.catalog import match, names
 from wellfed.catalog.parts_index import parts, parts_with
 from wellfed.catalog.specs import cpu_spec, gpu_spec
 from wellfed.errors import UnknownName
@@ -80,6 +80,8 @@ def find_cpu(name: str) -> Resolved[CpuSpec] | None:
 
 def gpu_or_none(name: str, memory_bytes: int | None = None) -> GpuSpec | None:
     """The GPU a driver names, of the variant whose memory is nearest to what the driver reports."""
+    from wellfed.catalog import cut_names, gfx_names
+
     if gfx_names.architecture(name) is not None:
         return gfx_names.of_architecture(name, memory_bytes, gpus())
     if memory_bytes is None:
@@ -98,6 +100,8 @@ def _nearest(name: str, memory_bytes: int) -> GpuSpec | None:
 
 def _of_cut_name(name: str, memory_bytes: int) -> GpuSpec | None:
     """The card whose name a tool's column cut short: by its memory, or not at all."""
+    from wellfed.catalog import cut_names
+
     full_name = cut_names.matching(name, memory_bytes, gpus())
     tries = (full_name, _nearest(name, memory_bytes), _nearest(cut_names.without_cut_word(name), memory_bytes))
     return next((spec for spec in tries if cut_names.near(spec, memory_bytes)), None)

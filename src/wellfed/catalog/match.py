@@ -35,7 +35,7 @@ _NOISE = frozenset(
         biostar yeston vastarmor""",
     )
 )
-_SIZES = regex(r" (?:\d+GB|\d+-core)\b")
+_SIZES = regex(r" (?:\d+GB|\d+-core)\b", of=("gb", "-core"))
 _CLASS_DIGITS = {"amd": frozenset("3579"), "intel": frozenset("3579")}
 
 

@@ -16,9 +16,7 @@ from wellfed.catalog.models import Entry, Repackaging, Task, by_id, entry, famil
 from wellfed.catalog.name_match import explains_sizes, largest, matched, spellings, without_sizes, written_alike
 from wellfed.catalog.name_words import Name, is_active, is_size, parse, plain, repository_in
 from wellfed.catalog.named_formats import as_published
-from wellfed.catalog.neighbours import unknown_model
 from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, Projector, is_draft, kind_by_words
-from wellfed.catalog.pruned import pruned
 from wellfed.errors import UnknownName
 from wellfed.frozen import dataclass
 from wellfed.message import as_text, message, sentence
@@ -124,14 +122,16 @@ def loose(text: str) -> Identity:
     """The one entry that explains every word of `text`. Raises UnknownName, NotALanguageModel, DraftModel."""
     shown = plain(text[:LONGEST])
     if len(text) > LONGEST:
-        raise unknown_model(f"{shown} ...", frozenset())
+        raise _unknown(f"{shown} ...", frozenset())
     name = parse(text)
     words = name.distinguishing
     if _foreign_family(text, name):
-        raise unknown_model(shown, words)
+        raise _unknown(shown, words)
     chosen = _undiminished(name) if _FULL in words else matched(words) or written_alike(words, name.core)
     if chosen is not None:
         return _identity(chosen, How.LOOSE, name, _loosely(chosen, name))
+    from wellfed.catalog.pruned import pruned
+
     cut = pruned(name)
     if cut is not None:
         return _identity(cut[0], How.LOOSE, name, (cut[2],), cut[1])
@@ -150,7 +150,13 @@ def loose(text: str) -> Identity:
     kind = kind_by_words(name.core)
     if kind is not None:
         raise NotALanguageModel(shown, kind)
-    raise unknown_model(shown, words)
+    raise _unknown(shown, words)
+
+
+def _unknown(shown: str, words: frozenset[str]) -> UnknownName:
+    from wellfed.catalog.neighbours import unknown_model
+
+    return unknown_model(shown, words)
 
 
 _CONTEXT = regex(r"(\d{1,4})(k|m)")
@@ -203,11 +209,11 @@ def _without_prefix(text: str, name: Name) -> Identity:
     owner, _, rest = name.core.partition("_")
     form = f" {name.format}" if name.format else ""
     if owner.lower() in families():
-        raise unknown_model(_as_asked(name), name.distinguishing)
+        raise _unknown(_as_asked(name), name.distinguishing)
     try:
         prefixed = loose(f"{_PREFIXING}/{rest}{'-GGUF' if name.is_gguf else ''}{form}")
     except UnknownName:
-        raise unknown_model(_as_asked(name), name.distinguishing) from None
+        raise _unknown(_as_asked(name), name.distinguishing) from None
     taken_for = message(
         "resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=prefixed.entry.name
     )

@@ -107,9 +107,12 @@ def key(name: str) -> str:
 _CODE = (*(Path(str(room.__file__)) for room in (name_words, name_index, chinese_names)), Path(__file__))
 
 
+_BY_NAME = ("names", "tags", "words")  # of which a name means a few
+
+
 @cache
 def _compiled() -> Mapping[str, Any]:
-    return compiled(Folder(_DATA, _CODE, _build, user_folder(), ("texts",)))
+    return compiled(Folder(_DATA, _CODE, _build, user_folder(), ("texts",), _BY_NAME))
 
 
 def user_folder() -> Path:
@@ -120,7 +123,7 @@ def user_folder() -> Path:
 
 def write_compiled(into: Path) -> Path:
     """The compiled catalogue as a file in `into`, to be shipped in data/models/; for builders of packages."""
-    return written(Folder(_DATA, _CODE, _build, texts=("texts",)), into)
+    return written(Folder(_DATA, _CODE, _build, None, ("texts",), _BY_NAME), into)
 
 
 def _build(files: Files) -> dict[str, Any]:

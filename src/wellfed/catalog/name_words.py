@@ -55,7 +55,14 @@ _OWNER_WORDS = (
 _BRANDS = frozenset(_BRAND_WORDS.split())
 _OWNERS = _BRANDS | frozenset(_OWNER_WORDS.split())
 
-_CONTROL = regex(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+def _beyond_print(text: str) -> bool:
+    return not text.isprintable()
+
+
+_CONTROL = regex(
+    r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]", of=lambda text: not text.isprintable()
+)
 _ADDRESS = regex(
     r"^(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co|hf-mirror\.com|modelscope\.(?:cn|ai)/models|"
     r"(?:registry\.)?ollama\.(?:com|ai)(?:/library)?)/|^(?:hf|ollama|modelscope)://?|^ollama (?:run|pull) ",
@@ -128,7 +135,13 @@ _FORMAT = regex(
     r"|OpenVINO|CoreML|TensorRT|TRT-?LLM|LiteRT"
     r")(?![A-Za-z0-9])(?!\.\d)",
     re.IGNORECASE,
-)
+    of=(
+        *(f"q{bits}" for bits in range(1, 9)), "i2_s", "fp", "f16", "f32", "e4m3", "nf4", "int", "w4a", "w8a", "bit",
+        "bpw", "ptq", "awq", "hqq", "aqlm", "torchao", "quark", "autoround", "auto-round", "bnb", "exl", "mlx", "dwq",
+        "qat", "optiq", "compressed-tensors", "higgs", "sinq", "quip", "eetq", "quant", "woft", "onnx", "openvino",
+        "coreml", "tensorrt", "trt", "litert",
+    ),
+)  # fmt: skip
 
 
 def _without_format(text: str) -> tuple[str, str | None]:

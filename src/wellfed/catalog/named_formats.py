@@ -13,7 +13,6 @@ from typing import Any
 from wellfed.catalog.name_words import Name
 from wellfed.models.checkpoint_formats import GGUF
 from wellfed.models.model import Model
-from wellfed.models.native_formats import native_recipe
 from wellfed.patterns import regex
 
 _MLX_OWNERS = frozenset({"mlx-community", "lmstudio-community"})
@@ -31,6 +30,8 @@ def as_published(model: Model, name: Name) -> Model:
     settings = _settings(name)
     if settings is None:
         return model
+    from wellfed.models.native_formats import native_recipe
+
     recipe = native_recipe({"quantization_config": settings})
     ahead = () if recipe.method in _WITHOUT_PREDICTORS else model.mtp_layers
     return replace(model, native_quantisation=recipe.format, native_recipe=recipe, mtp_layers=ahead)

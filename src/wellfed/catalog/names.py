@@ -40,8 +40,8 @@ _BOARDS = regex(  # lines of board makers: another cooler and a little more cloc
 _SPLITS: tuple[tuple[re.Pattern[str], str], ...] = (
     (regex(r"\b(rtx|gtx|rx|titan|radeon|arc|tesla|quadro|epyc|ryzen|xeon)(?=[a-z]?\d)"), r"\1 "),
     (regex(r"\btr(?=\s?(?:pro\b|\d{4}w?x\b))", of=("tr",)), "threadripper"),
-    (regex(r"\b(\d{4})s\b"), r"\1 super"),
-    (regex(r"\b(\d{3,4})(ti|super|d|xt|xtx|gre)(?=super|\b)"), r"\1 \2 "),
+    (regex(r"\b(\d{4})s\b", of=("s",)), r"\1 super"),
+    (regex(r"\b(\d{3,4})(ti|super|d|xt|xtx|gre)(?=super|\b)", of=("ti", "super", "d", "xt", "gre")), r"\1 \2 "),
     (regex(r"\b([2-5]0[5-9]0)(ti)?m\b", of=("m",)), r"\1 \2 laptop"),
     (regex(r"\b(\d{4})(v[2-4])\b", of=("v",)), r"\1 \2"),
     (regex(r"\b(m\d)(pro|max|ultra)", of=("pro", "max", "ultra")), r"\1 \2 "),

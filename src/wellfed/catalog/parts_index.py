@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.catalog import match, names, specs, tables
-from wellfed.catalog.compiled import Files, Folder, compiled, written
+from wellfed.catalog.compiled import Files, Folder, Lines, compiled, written
 from wellfed.catalog.match import Form, Part
 from wellfed.catalog.tables import DATA, Row
 from wellfed.hardware.parts import CpuSpec
@@ -31,12 +31,8 @@ def parts(kind: str) -> tuple[Part, ...]:
 def parts_with(kind: str, numbers: Iterable[str], enough: Any) -> tuple[Part, ...]:
     """The parts of the families in which `enough` (all, any) of the numbers stand."""
     wanted = tuple(numbers)
-    return tuple(
-        part
-        for text in _families(kind)
-        if not wanted or enough(number in text for number in wanted)
-        for part in _prepared(text)
-    )
+    families = _families(kind).holding(wanted, enough) if wanted else _families(kind)
+    return tuple(part for text in families for part in _prepared(text))
 
 
 @cache
@@ -62,8 +58,8 @@ def _folder(kind: str) -> Folder:
     return Folder(DATA / kind, _CODE, _build, texts=("families",))
 
 
-def _families(kind: str) -> list[str]:
-    texts: list[str] = _compiled(kind)["families"]
+def _families(kind: str) -> Lines:
+    texts: Lines = _compiled(kind)["families"]
     return texts
 
 

@@ -11,8 +11,9 @@ import click
 
 from wellfed.catalog.han import simplified
 from wellfed.message import sentence
+from wellfed.patterns import regex
 
-_NUMBER = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)\s*(?P<unit>[a-z/秒分毫每钟万千]+)", re.IGNORECASE)
+_NUMBER = regex(r"(?P<number>\d+(?:\.\d+)?|\.\d+)\s*(?P<unit>[a-z/秒分毫每钟万千]+)", re.IGNORECASE)
 _K_TOKENS = 1024  # a context of 32k is 32,768 tokens, as models' cards have it
 _TOKENS: Mapping[str, float] = {"k": _K_TOKENS, "m": _K_TOKENS**2, "千": 1e3, "万": 1e4}
 _TIMES_S: Mapping[str, float] = {

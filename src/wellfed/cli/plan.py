@@ -11,7 +11,6 @@ import click
 
 from wellfed.cli.engine_option import EngineVersion
 from wellfed.cli.money import Hourly, Money, currency
-from wellfed.cli.naming import say_how_read
 from wellfed.cli.numbers import Duration, Integer, Number, PerSecond, Tokens
 from wellfed.cli.saved import keep, save_option, use_option
 from wellfed.cli.together import apart, excludes, needs
@@ -305,6 +304,8 @@ def _buy(model: str, request: PlanOptions, options: dict[str, Any], top: int, as
         raise click.UsageError(
             sentence("cli.plan.budget-needs-prices", "--budget needs --prices: a file, or example:usd, example:cny")
         )
+    from wellfed.cli.naming import say_how_read
+
     say_how_read(model)
     market = buying.buy(model, request, options["prices"], options["budget"], options["power"], keep=top)
     if (requested := currency(click.get_current_context(), market.currency)) != market.currency:

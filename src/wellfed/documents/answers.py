@@ -11,22 +11,22 @@ from wellfed.nouns.estimate import DeviceMemory, Quantity, Start, Term
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import cache_tokens
-from wellfed.planner.answer import Answer
-from wellfed.planner.host_cost import HostCost
 from wellfed.planner.kinds import describe, kind_of
 from wellfed.planner.money import NOTHING_PAID, Rates, money, power_caps
 from wellfed.planner.ranking import NearMiss
 from wellfed.planner.replicas import replicas
 from wellfed.planner.search import meets_targets, missed_targets
 from wellfed.planner.start import starts_of
-from wellfed.planner.sweep import MostUsers
 from wellfed.planner.tiers import tiers
-from wellfed.planner.verdict import Verdict
-from wellfed.planner.which_cpu import HostChoice, WhichCpu
-from wellfed.verbs.next_steps import NextSteps
 
 if TYPE_CHECKING:
+    from wellfed.planner.answer import Answer
+    from wellfed.planner.host_cost import HostCost
+    from wellfed.planner.sweep import MostUsers
+    from wellfed.planner.verdict import Verdict
+    from wellfed.planner.which_cpu import HostChoice, WhichCpu
     from wellfed.verbs.from_command import AsItIs  # reads compose files and processes: not for every plan
+    from wellfed.verbs.next_steps import NextSteps
 
 SCHEMA = "wellfed.plan/1"
 FROM_COMMAND_SCHEMA = "wellfed.from-command/1"

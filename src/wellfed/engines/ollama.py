@@ -14,13 +14,12 @@ from dataclasses import replace
 from wellfed.engines.pins import Pins
 from wellfed.engines.setters import Change, field, integer
 from wellfed.engines.setters_local import gpu_layers, kv
-from wellfed.engines.versions import FRONT, Version
+from wellfed.engines.versions import FRONT, OLLAMA, Version
 from wellfed.errors import BadInput
 from wellfed.message import message
-from wellfed.nouns.layout import Engine, Layout
+from wellfed.nouns.layout import Engine
 from wellfed.units import GIB
 
-NAME = "ollama"
 _BY_VRAM = ((48 * GIB, 262_144), (24 * GIB, 32_768), (0, 4096))
 _NEARLY = 0.95  # cards that are sold as 24 GB show a little less
 _BY_VRAM_SINCE, _FIRST_4096, _ONE_SLOT_SINCE, _FLASH_SINCE = (0, 15, 0), (0, 5, 13), (0, 10, 0), (0, 12, 0)
@@ -36,12 +35,7 @@ def version(text: str) -> Version:
         raise BadInput(problem, message("ollama.version.hint", "for example ollama@0.15"))
     numbers = (int(release[1]), int(release[2]), int(release[3] or 0)) if release else (99, 0, 0)
     flash = (("flash", "1" if numbers >= _FLASH_SINCE else "0"),)
-    return Version(Engine.LLAMA_CPP, f"{NAME} {text}".strip(), numbers, ((FRONT, NAME), *flash))
-
-
-def is_ollama(layout: Layout) -> bool:
-    """Whether a layout is run by Ollama."""
-    return (FRONT, NAME) in layout.options
+    return Version(Engine.LLAMA_CPP, f"{OLLAMA} {text}".strip(), numbers, ((FRONT, OLLAMA), *flash))
 
 
 def default_context(chosen: Version, vram_bytes: float) -> int:

@@ -39,6 +39,7 @@ _AUTO_SLOTS_BUILD = 7400  # four slots over one cache where none are named (Dece
 _FUSED_INDEXER_BUILD = 10_200
 _FIRST_V1, _LAST_UNSORTED, _GRAPHS_IN_BUDGET, _FIRST_LATENT = (0, 9, 0), (0, 11, 0), (0, 12, 0), (0, 7, 0)
 _FIRST_CHUNKS = (0, 5, 4)  # long contexts are prefilled in chunks unasked
+OLLAMA = "ollama"
 FRONT = "front"  # the option that names a program around llama.cpp with defaults of its own
 _AMPERE_MARLIN, _TURING_MARLIN = (0, 5, 1), (0, 14, 0)
 _NO_VOLTA = (0, 11, 0)  # vLLM's last engine for compute capability 7.0 went with V0
@@ -78,6 +79,11 @@ class Version:
         return replace(layout, version=self.text, options=(*layout.options, *switches), flash_attention=flash)
 
 
+def is_ollama(layout: Layout) -> bool:
+    """Whether a layout is run by Ollama."""
+    return (FRONT, OLLAMA) in layout.options
+
+
 def version(engine: Engine, text: str) -> Version:
     """A version as it is written. Raises BadInput for text that is none of this engine's."""
     local = engine in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP)
@@ -97,7 +103,7 @@ def version(engine: Engine, text: str) -> Version:
 def parted(text: str) -> tuple[Engine, Version | None]:
     """`vllm` or `vllm@0.17`. Raises BadInput for engines that are not planned for, and versions they have not."""
     name, at, rest = text.strip().partition("@")
-    if name.lower() == "ollama":
+    if name.lower() == OLLAMA:
         from wellfed.engines import ollama
 
         return Engine.LLAMA_CPP, ollama.version(rest)
@@ -105,7 +111,7 @@ def parted(text: str) -> tuple[Engine, Version | None]:
     engine = engines.get(name.lower())
     if engine is None:
         problem = message("version.engine", "no engine is called {name}", name=name)
-        raise BadInput(problem, message("version.engines", "engines: {names}", names=Listing((*engines, "ollama"))))
+        raise BadInput(problem, message("version.engines", "engines: {names}", names=Listing((*engines, OLLAMA))))
     return engine, version(engine, rest) if at else None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import shutil
 import sys
 from collections.abc import Sequence
 
@@ -28,10 +27,16 @@ class Program:
     origin: str
 
 
+def _which(name: str) -> str | None:
+    import shutil  # which reads archives, too: not for a command that is only shown
+
+    return shutil.which(name)
+
+
 def program(engine: Engine, needs_gpu: bool, stated: str | None = None) -> Program:
     """The program for `engine`. Raises BadInput with what to install when there is none."""
     if stated is not None:
-        path = shutil.which(stated)
+        path = _which(stated)
         if path is None:
             raise BadInput(
                 sentence("programs.no-program", "no program {given!r}", given=stated),
@@ -92,7 +97,7 @@ def _module_words(engine: Engine) -> tuple[str, ...]:
 
 
 def _llama(needs_gpu: bool) -> Program:
-    path = shutil.which("llama-server")
+    path = _which("llama-server")
     if path is not None:
         return Program((path,), sentence("programs.on-path", "llama-server on PATH"))
     if needs_gpu:
@@ -116,7 +121,7 @@ def _llama(needs_gpu: bool) -> Program:
 
 
 def _on_path(name: str, install: str) -> Program:
-    path = shutil.which(name)
+    path = _which(name)
     if path is None:
         raise BadInput(
             sentence("programs.installed", "{name} is not installed", name=name),

@@ -202,9 +202,7 @@ def plan(
     rates = Rates(hire, electricity, machine_price, years, api_price, currency)
     answer = planning.plan(model, request)
     most = _most_users(answer) if max_users else None
-    from wellfed.verbs import choosing
-
-    behind = choosing.which(answer, prices) if cpus else None
+    behind = _which_cpu(answer, prices) if cpus else None
     return Planned(model, request, answer, top, max_users, most, rates, cpus, behind, offers)
 
 
@@ -221,6 +219,12 @@ def _hire(price_hour: float | str | None) -> float | None:
     if price_hour is None or str(price_hour).lower() == "cloud":
         return None
     return options.positive("price_hour", price_hour)
+
+
+def _which_cpu(answer: Answer, prices: Path | None) -> WhichCpu | None:
+    from wellfed.verbs.choosing import which
+
+    return which(answer, prices)
 
 
 def _most_users(answer: Answer) -> MostUsers | None:

@@ -156,9 +156,9 @@ _AQLM_WIDTH = 16  # bits of an index where the name tells none
 # Types that are told by numbers in a config: INT3-G64 (scale and zero point a group), INT4-G32S (scale only),
 # INT4-G128X (GPTQ: both, and a group index a column), INT8-R (a scale a row), HQQ4-G64, MLX4-G64, EXL4.25, AQLM2 (one
 # codebook of 2^16 vectors), AQLM2-2x8 (two of 2^8).
-_INTEGER = regex(r"INT([1-8])-(?:G(\d{1,4})([SX]?)|R)")
-_FLAT = regex(r"(HQQ|MLX)([1-8])-G(\d{1,4})")
-_MEAN = regex(r"(EXL|VPTQ|AQLM)(\d{1,2}(?:\.\d{1,4})?)(?:-(\d)x(\d{1,2}))?")
+_INTEGER = regex(r"INT([1-8])-(?:G(\d{1,4})([SX]?)|R)", of=("int",))
+_FLAT = regex(r"(HQQ|MLX)([1-8])-G(\d{1,4})", of=("hqq", "mlx"))
+_MEAN = regex(r"(EXL|VPTQ|AQLM)(\d{1,2}(?:\.\d{1,4})?)(?:-(\d)x(\d{1,2}))?", of=("exl", "vptq", "aqlm"))
 
 
 def _named_type(name: str) -> WeightType | None:

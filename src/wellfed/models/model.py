@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.models.attention import Attention
 from wellfed.models.ffn import Ffn, MoeFfn
 from wellfed.models.tensor import Part, Tensor

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
-from functools import lru_cache
+from dataclasses import field
+from functools import cache, lru_cache
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.models.attention import FullAttention
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES
@@ -226,7 +226,7 @@ def _kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], str]:
         return _gguf_kinds(model, quantisation)
     recipe = model.native_recipe
     if recipe is None or quantisation.id != model.native_quantisation:
-        return lambda tensor: tensor_type(model, quantisation, tensor)
+        return _scheme_kinds(model, quantisation)
     quantised_layers, seen = recipe.own_layers(), dict[tuple[Tensor, bool], str]()
 
     def kind(tensor: Tensor) -> str:
@@ -239,11 +239,26 @@ def _kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], str]:
     return kind
 
 
+def _scheme_kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], str]:
+    """The types of a model's tensors in a scheme, which treats all layers alike."""
+    applied = scheme(quantisation.recipe)
+    types: dict[tuple[str, Part, int, int], str] = {}
+
+    def kind(tensor: Tensor) -> str:
+        key = (tensor.role, tensor.part, tensor.rows, tensor.columns)
+        if key not in types:
+            types[key] = scheme_type(applied, tensor, model.native_quantisation)
+        return types[key]
+
+    return kind
+
+
 def _by_recipe(model: Model, quantisation: Quantisation) -> Weights:
     sums, kind_of = tally(len(model.layers)), _kinds(model, quantisation)
+    size = cache(lambda kind, rows, columns, count: TYPES[kind].size(rows, columns, count))  # layers are mostly alike
     for tensor in tensors(model):
         if tensor.part in (Part.VISION, Part.AUDIO) and quantisation.family == "gguf":
             continue  # lives in a file of its own (mmproj)
         kind = kind_of(tensor)
-        sums.add(tensor.part, tensor.layer, kind, TYPES[kind].size(tensor.rows, tensor.columns, tensor.count))
+        sums.add(tensor.part, tensor.layer, kind, size(kind, tensor.rows, tensor.columns, tensor.count))
     return sums.weights(quantisation.id, exact=False)

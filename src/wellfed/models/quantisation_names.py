@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import cache, lru_cache
 
 from wellfed.errors import UnknownName, nearest
+from wellfed.frozen import replace
 from wellfed.models.gguf_types import TYPES, gguf_type_names, plain
 from wellfed.models.quantisation import ALL_MIXES, Quantisation
 from wellfed.patterns import regex
@@ -124,9 +124,13 @@ def _key(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "", name.lower())
 
 
-_SIZE = regex(r"([0-9.]+)\s*([GMT]i?B)\b", re.IGNORECASE)
-_BPW = regex(r"~?\s*([0-9]+(?:\.[0-9]+)?)\s*(?:bpw|bits? per weight)", re.IGNORECASE)
-_NOISE = regex(r"\(.*?\)|\bmostly\b|\bsmol-?|\bmix(?:ed)?\b|\bCPU\b|\bGPU\b|\bternary\b|\bbitnet\b", re.IGNORECASE)
+_SIZE = regex(r"([0-9.]+)\s*([GMT]i?B)\b", re.IGNORECASE, of=("gb", "mb", "tb", "gib", "mib", "tib"))
+_BPW = regex(r"~?\s*([0-9]+(?:\.[0-9]+)?)\s*(?:bpw|bits? per weight)", re.IGNORECASE, of=("bpw", "per weight"))
+_NOISE = regex(
+    r"\(.*?\)|\bmostly\b|\bsmol-?|\bmix(?:ed)?\b|\bCPU\b|\bGPU\b|\bternary\b|\bbitnet\b",
+    re.IGNORECASE,
+    of=("(", "mostly", "smol", "mix", "cpu", "gpu", "ternary", "bitnet"),
+)
 
 
 @lru_cache(maxsize=1024)
@@ -149,7 +153,9 @@ def quantisation(name: str) -> Quantisation:
     return chosen.sized(parse_bytes(size[1] + size[2])) if size else chosen
 
 
-_EXL = regex(r"(?:exl[23][-_ ]?)?(\d{1,2}(?:\.\d{1,2})?)\s?bpw(?:[-_ ]?h\d)?(?:[-_ ]exl[23])?", re.IGNORECASE)
+_EXL = regex(
+    r"(?:exl[23][-_ ]?)?(\d{1,2}(?:\.\d{1,2})?)\s?bpw(?:[-_ ]?h\d)?(?:[-_ ]exl[23])?", re.IGNORECASE, of=("bpw",)
+)
 
 
 def exl(bits: float) -> Quantisation:

@@ -10,10 +10,9 @@ without, which is how they are published.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.models.gguf_types import TYPES, plain
 from wellfed.models.tensor import MEMORY, Part, Tensor
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from wellfed.frozen import dataclass
-from wellfed.models.pictures import Pictures
+
+if TYPE_CHECKING:
+    from wellfed.models.pictures import Pictures
 
 
 @dataclass(frozen=True, slots=True)

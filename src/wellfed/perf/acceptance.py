@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
+from wellfed.frozen import replace
 from wellfed.message import sentence
 from wellfed.nouns.estimate import Estimate, Quantity
 from wellfed.nouns.layout import Speculation

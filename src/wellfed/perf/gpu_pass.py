@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.models.attention import LatentAttention
 from wellfed.models.attention_kinds import heads_of, window_of
 from wellfed.models.ffn import MoeFfn

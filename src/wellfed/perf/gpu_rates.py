@@ -8,12 +8,12 @@ all engines on it; both stand on general ones (`local.launch_us`). Builds of bef
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.models.gguf_types import plain
 from wellfed.nouns.calibration import Calibration
 from wellfed.perf.gpu import GpuDevice
+from wellfed.perf.identity import per_object_and_values
 
 OLD_BUILDS = frozenset({"may2024", "dec2023"})
 
@@ -72,6 +72,7 @@ PAIRED = ("unpack", "fine_unpack", "attention", "scores")  # by which vendors' d
 FINE = frozenset({"k", "codebook"})  # kinds whose blocks have scales within scales, which some drivers unpack slowly
 
 
+@per_object_and_values
 def gpu_rates(calibration: Calibration, device: GpuDevice, build: str) -> GpuRates:
     """The rates of a build (`current`, `ik`, `may2024` ...) on a GPU."""
     if build in OLD_BUILDS:

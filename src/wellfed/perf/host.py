@@ -15,6 +15,7 @@ from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, OsSettings, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.message import sentence
+from wellfed.perf.identity import per_object
 from wellfed.provenance import Assumption
 
 REFERENCE_RATING = 4300.0  # PassMark's single-thread rating of a Ryzen 9 7950X: ratio 1
@@ -80,6 +81,7 @@ class HostSpeed:
         return reference_s / self.ratio * self.stretch(threads)
 
 
+@per_object
 def host_speed(machine: Machine) -> HostSpeed:
     """The host's speed: published single-thread rating (else boost clock x rating per GHz of the core) x clock now.
 

@@ -9,10 +9,9 @@ KTransformers computes experts on the CPU, and since 2026 copies layer by layer 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import date
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.pcie import PcieLink
 from wellfed.models.attention import LatentAttention

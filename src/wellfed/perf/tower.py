@@ -8,9 +8,9 @@ on the host is left out: no measurement of it is known.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from wellfed.message import sentence
-from wellfed.models.pictures import Pictures
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Term, Work, slower_side
 from wellfed.nouns.plan import Request
@@ -21,6 +21,9 @@ from wellfed.perf.gpu_time import Cost, matmul
 from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.towers import ON_CPU, PLACE
 from wellfed.provenance import Assumption
+
+if TYPE_CHECKING:
+    from wellfed.models.pictures import Pictures
 
 TOWER, SCORES = "picture tower", "picture attention"
 TOWER_SIGMA = 0.5  # log error of a tower's own time: assumed, since none is measured

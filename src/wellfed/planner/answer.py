@@ -63,8 +63,8 @@ def _host(search: Search, ranking: Ranking) -> HostCost | None:
 
 def with_way_out(answer: Answer) -> Answer:
     """The answer with its levers, where nothing fits."""
-    from wellfed.planner.levers import levers
-
     if answer.ranking.plans:
         return answer
+    from wellfed.planner.levers import levers
+
     return replace(answer, levers=levers(answer.search, answer.upgrades))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 from wellfed.engines.capabilities import (
     CAPABILITIES,
@@ -14,6 +13,7 @@ from wellfed.engines.capabilities import (
     why_not,
 )
 from wellfed.engines.models_run import why_not_listed
+from wellfed.frozen import replace
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence
@@ -40,7 +40,6 @@ from wellfed.planner.degrees import counts, divides, every_count, group_sizes
 from wellfed.planner.divided_contexts import with_divided_contexts
 from wellfed.planner.goal import Goal
 from wellfed.planner.groups import Group, groups, stage_split, with_stages
-from wellfed.planner.pictured import with_pictures
 from wellfed.planner.pinned import impossible, no_format, own_files, with_older_version
 from wellfed.planner.refusal import Refusal
 
@@ -70,6 +69,8 @@ def candidates(
     if goal.streams:
         layouts = _streamed(layouts, model)
     if workload.pictures is not None:
+        from wellfed.planner.pictured import with_pictures
+
         layouts = with_pictures(layouts, refused)
     if goal.adapters is not None:
         layouts = _with_adapters(layouts, goal.adapters, refused)

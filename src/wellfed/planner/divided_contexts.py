@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
+from wellfed.frozen import replace
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.workload import Workload
@@ -15,11 +15,16 @@ _MANY_TOKENS = 500_000  # of all sequences together: below, copies of a cache ta
 
 def with_divided_contexts(layouts: Iterable[Layout], model: Model, load: Workload) -> Iterator[Layout]:
     """The layouts, and where contexts are long and many each once more with its cache divided as far as it may be."""
-    wanted = load.context * max(1, load.concurrency) >= _MANY_TOKENS
+    if load.context * max(1, load.concurrency) < _MANY_TOKENS:
+        yield from layouts
+        return
     for layout in layouts:
         yield layout
-        undivided = context_ranks(layout) == 1 == prefill_ranks(layout) == layout.attention_data_parallel
-        if wanted and layout.engine in DIVIDES and layout.tensor_parallel > 1 and undivided:
+        if layout.engine in DIVIDES and layout.tensor_parallel > 1 and _is_undivided(layout):
             most = most_context_ranks(model, layout.tensor_parallel)
             if most > 1:
                 yield replace(layout, options=(*layout.options, (DECODE, str(most))))
+
+
+def _is_undivided(layout: Layout) -> bool:
+    return layout.attention_data_parallel == 1 and context_ranks(layout) == 1 == prefill_ranks(layout)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field, replace
+from dataclasses import field
 
 from wellfed.engines.capabilities import CAPABILITIES
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.layout import ALL_GPU, SOME_EXPERTS, SOME_LAYERS, Engine, Layout, NumaPolicy
 from wellfed.nouns.workload import Workload

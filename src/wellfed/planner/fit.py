@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from wellfed.catalog.models import Task, by_id, entry, model_ids
 from wellfed.catalog.quality import Quality, quality, quantisation_loss
 from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why_not
 from wellfed.errors import WellfedError
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.hardware.machine import Machine
 from wellfed.models.model import Model
 from wellfed.models.quantisation_names import quantisation

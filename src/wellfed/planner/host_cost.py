@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.hardware.machine import Machine, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.message import Amount, Message, message

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from enum import StrEnum
 
 from wellfed.catalog.models import Entry, by_id, entry, entry_ids
 from wellfed.engines.capabilities import CAPABILITIES
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.message import Amount, Message, message
 from wellfed.models.model import Model
 from wellfed.nouns.plan import Plan, Request

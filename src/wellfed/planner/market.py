@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 from wellfed.catalog.hardware import cpus, gpus
 from wellfed.catalog.prices import Prices
 from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why_not
 from wellfed.errors import WellfedError
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import Message, message, sentence

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from wellfed.errors import WellfedError
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.message import Amount, Message, message
 from wellfed.nouns.plan import Plan, Request
 from wellfed.perf.load import LOCAL

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from wellfed.frozen import replace
 from wellfed.nouns.layout import SOME_EXPERTS, SOME_LAYERS, NumaPolicy, Offload
 from wellfed.nouns.plan import Request
-from wellfed.perf.memory import Fill, can_fill, fullest, holds_all, spare_bytes
+from wellfed.perf.memory import spare_bytes
 from wellfed.planner.degrees import counts
+
+if TYPE_CHECKING:
+    from wellfed.perf.memory.fill import Fill
 
 
 def as_many_as_fit(request: Request) -> Iterator[Request]:
     """The request, with "as much as fits" replaced by a number; nothing when nothing or everything would fit."""
     offload = request.layout.offload
     layers = len(request.model.layers)
-    if offload == SOME_EXPERTS and can_fill(request):
-        yield from _filled(request)
-    elif offload == SOME_EXPERTS:
-        experts = request.model.expert_layers
-        count = _least(lambda n: _fits(request, Offload(cpu_expert_layers=n)), experts)
-        if count is not None and 0 < count < experts:
-            yield _with_offload(request, Offload(cpu_expert_layers=count))
+    if offload == SOME_EXPERTS:
+        yield from _some_experts(request)
     elif offload == SOME_LAYERS:
         count = _least(lambda n: _fits(request, Offload(gpu_layers=layers - n)), layers)
         if count is not None and 0 < count < layers:
@@ -30,10 +29,24 @@ def as_many_as_fit(request: Request) -> Iterator[Request]:
         yield request
 
 
+def _some_experts(request: Request) -> Iterator[Request]:
+    from wellfed.perf.memory.fill import can_fill
+
+    if can_fill(request):
+        yield from _filled(request)
+        return
+    experts = request.model.expert_layers
+    count = _least(lambda n: _fits(request, Offload(cpu_expert_layers=n)), experts)
+    if count is not None and 0 < count < experts:
+        yield _with_offload(request, Offload(cpu_expert_layers=count))
+
+
 def _filled(request: Request) -> Iterator[Request]:
     """As few layers as possible with their experts in RAM, split over the GPUs to that end where the engine's own
     division, by memory alone, would need more. Where all fit: on no more GPUs than they need.
     """
+    from wellfed.perf.memory.fill import fullest
+
     fill, alone = fullest(request), request.layout.numa is NumaPolicy.ONE_SOCKET
     if fill is None or (not fill.cpu_experts and not alone):  # on GPUs alone, host memory does not matter
         return
@@ -49,6 +62,8 @@ def _filled(request: Request) -> Iterator[Request]:
 
 def _on_fewest(request: Request, fill: Fill) -> tuple[Request, Fill]:
     """The request on as few GPUs as hold all layers, but for counts that are candidates of their own."""
+    from wellfed.perf.memory.fill import fullest, holds_all
+
     gpus_before = request.layout.gpus
     fewest = max(count for count in counts(len(request.machine.gpus)) if count < gpus_before)
     for gpus in range(fewest, gpus_before):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from wellfed.errors import WellfedError
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.message import Amount, Message, counted, message
 from wellfed.nouns.plan import Plan
 from wellfed.planner.search import Search, meets_targets

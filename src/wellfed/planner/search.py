@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 
 from wellfed.engines.capabilities import CAPABILITIES, Capabilities
 from wellfed.engines.usual import can_be_started, is_usual
 from wellfed.errors import Unsupported
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.selection import alike
 from wellfed.models.model import Model
@@ -75,16 +74,20 @@ class Search:
     def run(self) -> Ranking:
         """Rank every candidate layout; a sweep computes the whole curve of the front runners only."""
         refused: list[Refusal] = []
-        users = _COARSE if self.sweep else (self.workload.concurrency,)
-        slots = None if self.goal.pins else partial(self._slots, users)
-        layouts = candidates(self.machine, self.model, self.goal, refused, self.workload, slots)
         if not self.sweep:
-            return self._drafting(self.rank(layouts, refused, all_chunks=True))
-        coarse = self.rank(layouts, refused, users, all_chunks=True)
+            return self._drafting(self.rank(self.layouts(refused), refused, all_chunks=True))
+        coarse = self.rank(self.layouts(refused, _COARSE), refused, _COARSE, all_chunks=True)
         widths = (
             replace(contender.layout, max_sequences=1) for contender in coarse.contenders
         )  # one curve, whatever the slots
         return coarse.joined(self.rank(_with_slots(islice(_distinct(widths), _REFINED)), None, _FINE))
+
+    def layouts(self, refused: list[Refusal], users: tuple[int, ...] = ()) -> Iterator[Layout]:
+        """Every layout worth estimating for so many users at a time (none: the workload's), with the slots that these
+        may need; engines that cannot run are told in `refused`.
+        """
+        slots = None if self.goal.pins else partial(self._slots, users or (self.workload.concurrency,))
+        return candidates(self.machine, self.model, self.goal, refused, self.workload, slots)
 
     def _drafting(self, ranking: Ranking) -> Ranking:
         """The front runners once more with what drafts tokens (or, where drafting was asked for, without), and what
@@ -198,11 +201,11 @@ class Search:
         return (spare_bytes(Request(self.machine, self.model, model_weights, layout, self.workload)) or 0.0) >= 0
 
     def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...], dominated: Dominated) -> Iterator[Request]:
+        weights_in = cache(self._weights)
         for layout in layouts:
-            kind = self.quantisation(layout.quantisation)
-            if kind.bits < self.goal.least_quality_bits and not self.goal.quantisations:
+            model_weights = weights_in(layout.quantisation)
+            if model_weights is None:
                 continue
-            model_weights = self.file_weights or weights(self.model, kind)
             if layout.speculation is not None:
                 guess = layout.speculation
                 if guess.kind is DraftKind.MTP and not model_weights.mtp:
@@ -214,6 +217,13 @@ class Search:
                     continue
                 for slotted in self._slotted(layout):
                     yield Request(self.machine, self.model, model_weights, slotted, workload)
+
+    def _weights(self, name: str) -> Weights | None:
+        """The model's weights in the quantisation `name`; None where they are too coarse for the goal."""
+        kind = self.quantisation(name)
+        if kind.bits < self.goal.least_quality_bits and not self.goal.quantisations:
+            return None
+        return self.file_weights or weights(self.model, kind)
 
     def _slotted(self, layout: Layout) -> tuple[Layout, ...]:
         """The layout; of local engines under a request rate, with few and with many slots: each takes memory."""

@@ -12,11 +12,10 @@ models: Leviathan et al., arXiv 2211.17192, table 3 (0.5 to 0.9); n-grams and su
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.errors import BadInput
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.message import Amount, Listing, Message, message
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights

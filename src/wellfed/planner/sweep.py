@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from wellfed.errors import WellfedError
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.nouns.estimate import Quantity
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Plan, Request

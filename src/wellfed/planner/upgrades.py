@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Socket
 from wellfed.hardware.pcie import PcieLink
 from wellfed.message import sentence
 from wellfed.nouns.plan import Plan
 from wellfed.perf.host import host_speed
-from wellfed.planner.candidates import candidates
 from wellfed.planner.host_cost import HostCost
 from wellfed.planner.search import Search
 
@@ -45,7 +43,7 @@ def upgrades(search: Search, best: Plan | None) -> tuple[Upgrade, ...]:
         changed = replace(search, machine=machine, goal=goal, sweep=False)
         if best is not None:
             changed = replace(changed, workload=best.workload)
-        plan = changed.rank(candidates(machine, search.model, goal, []), all_chunks=True).best
+        plan = changed.rank(changed.layouts([]), all_chunks=True).best
         finer = _finer(search, machine, best)
         if finer is not None:
             rows.append(Upgrade(change, finer, *_gains(best, finer), finer.layout.quantisation))
@@ -70,7 +68,7 @@ def _finer(search: Search, machine: Machine, best: Plan | None) -> Plan | None:
         return None
     goal = replace(goal, engines=(best.layout.engine,), least_quality_bits=USUAL_BITS)
     changed = replace(search, machine=machine, goal=goal, sweep=False, workload=best.workload)
-    return changed.rank(candidates(machine, search.model, goal, []), all_chunks=True).best
+    return changed.rank(changed.layouts([]), all_chunks=True).best
 
 
 def _gains(best: Plan | None, plan: Plan) -> tuple[float, float]:

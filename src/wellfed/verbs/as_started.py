@@ -37,10 +37,10 @@ def as_started(
 
 def _with_others(plan: Plan, elsewhere: bool) -> Plan:
     """The plan on the machine with the other programs that want its cores now; on this machine alone."""
-    from wellfed.launch.cores import running_threads
-
     if elsewhere or plan.machine.origin is not Origin.LIVE or plan.layout.engine not in READS_GGUF:
         return plan
+    from wellfed.launch.cores import running_threads
+
     system = replace(plan.machine.os, others_running=running_threads())
     return replace(plan, machine=replace(_with_clock(plan.machine), os=system))
 
@@ -87,8 +87,6 @@ def _threads(
     machine: Machine, layout: Layout, requested: int | None, elsewhere: bool
 ) -> tuple[int | None, tuple[str, ...]]:
     """Threads as asked, else one per core of the binding, and on this machine never more than cores are idle."""
-    from wellfed.launch.cores import idle_cores, threads_now
-
     _ensure_at_most(requested, machine)
     bound = binding(machine, layout)
     planned = requested or threads(machine, layout, bound)
@@ -100,6 +98,8 @@ def _threads(
         or machine.origin is not Origin.LIVE
     ):
         return planned, ()
+    from wellfed.launch.cores import idle_cores, threads_now
+
     idle = idle_cores(bound.cpus)
     count = threads_now(planned, idle)
     if count == planned:

@@ -174,20 +174,32 @@ def _on_devices(spec: LaunchSpec, devices: tuple[int, ...]) -> LaunchSpec:
 
 
 def _adapted(plan: Plan, program: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
-    from wellfed.engines import ds4, llamacpp, lmdeploy, own_files, sglang, tensorrt_llm, vllm
-
     match plan.layout.engine:
         case Engine.LLAMA_CPP | Engine.IK_LLAMA_CPP:
+            from wellfed.engines import llamacpp
+
             return llamacpp.launch_spec(plan, program.words, model_file, endpoint)
         case Engine.VLLM:
+            from wellfed.engines import vllm
+
             return vllm.launch_spec(plan, program.words, model_file, endpoint)
         case Engine.SGLANG | Engine.KTRANSFORMERS:
+            from wellfed.engines import sglang
+
             return sglang.launch_spec(plan, program.words, model_file, endpoint)
         case Engine.TENSORRT_LLM:
+            from wellfed.engines import tensorrt_llm
+
             return tensorrt_llm.launch_spec(plan, program.words, model_file, endpoint)
         case Engine.LMDEPLOY:
+            from wellfed.engines import lmdeploy
+
             return lmdeploy.launch_spec(plan, program.words, model_file, endpoint)
         case Engine.DS4:
+            from wellfed.engines import ds4
+
             return ds4.launch_spec(plan, program.words, model_file, endpoint)
         case Engine.EXLLAMAV3 | Engine.MLX:
+            from wellfed.engines import own_files
+
             return own_files.launch_spec(plan, program.words, model_file, endpoint)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from wellfed.engines import ollama
 from wellfed.engines.command_line import Command
-from wellfed.engines.versions import Version, has_auto_slots
+from wellfed.engines.versions import Version, has_auto_slots, is_ollama
 from wellfed.hardware.machine import Machine
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, DraftKind, Engine, Layout, Offload
 from wellfed.nouns.plan import Request
@@ -86,12 +86,12 @@ def with_fitted_layers(request: Request) -> Request:
     and under Ollama. As it is where all fits, or nothing does.
     """
     layout = request.layout
-    margins = [float(_OLLAMA_MARGIN_BYTES)] if ollama.is_ollama(layout) else _margins(request)
+    margins = [float(_OLLAMA_MARGIN_BYTES)] if is_ollama(layout) else _margins(request)
     tight = _with_margins(request, margins)
     if tight is None or not layout.gpus or _on_gpus(tight, layout.offload):
         return request
     layers = len(request.model.layers)
-    if request.model.is_moe and not ollama.is_ollama(layout):
+    if request.model.is_moe and not is_ollama(layout):
         experts = _fewest(lambda n: _on_gpus(tight, Offload(cpu_expert_layers=n)), request.model.expert_layers)
         if experts is not None:
             return replace(request, layout=replace(layout, offload=Offload(cpu_expert_layers=experts)))

@@ -23,11 +23,12 @@ Told = Callable[[str], None]
 
 def demo_or(model: str, say: Told = lambda _: None, fetch: bool = True) -> str:
     """The demo model's file for `demo`, else the name itself; where nothing is fetched, the catalogue's name for it."""
-    from wellfed.launch.demo import demo_at_hand, demo_file
     from wellfed.launch.demo_names import CATALOGUE_NAME, DEMO_NAMES
 
     if model not in DEMO_NAMES:
         return model
+    from wellfed.launch.demo import demo_at_hand, demo_file
+
     if not fetch and demo_at_hand() is None:
         return CATALOGUE_NAME
     return str(demo_file(lambda text: say(str(text))))

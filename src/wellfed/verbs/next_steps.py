@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.published import Published
-from wellfed.engines.ollama import is_ollama
 from wellfed.engines.usual import can_be_started
+from wellfed.engines.versions import is_ollama
 from wellfed.frozen import dataclass
 from wellfed.message import Amount, Message, message
 from wellfed.models.tensor import Part

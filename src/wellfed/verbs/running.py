@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.published import Published
-from wellfed.engines.exports import EXPORTS
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.engines.versions import parted
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
 from wellfed.launch.extra_flags import ensure_not_ours
-from wellfed.launch.pages import release_left_behind
 from wellfed.launch.preflight import DoesNotFit, ensure_fits
 from wellfed.launch.programs import Program, known_words, nominal, program
 from wellfed.message import sentence
@@ -124,6 +121,8 @@ def prepare(model: str, options: RunOptions, say: Told = lambda _: None) -> Prep
     ensure_not_ours(options.extra)
     _ensure_repository(options.repo)
     if options.huge_pages:
+        from wellfed.launch.pages import release_left_behind
+
         release_left_behind()  # what is free now is looked at below
     ensure_key(Endpoint(options.host, options.port, options.api_key), options.insecure)
     endpoint = keyed(options)
@@ -168,6 +167,8 @@ def keyed(options: RunOptions) -> Endpoint:
     open_to_all = options.insecure and not endpoint.is_loopback
     if options.api_key or options.no_key or options.elsewhere or not options.fetch or open_to_all:
         return endpoint
+    import secrets
+
     return replace(endpoint, api_key=secrets.token_urlsafe(32), key_is_made=True)
 
 
@@ -335,6 +336,8 @@ def _nothing_fits(answer: Answer) -> DoesNotFit:
 
 def exported(prepared: Prepared, form: str) -> str:
     """The launch written down as `form`."""
+    from wellfed.engines.exports import EXPORTS
+
     return EXPORTS[form](prepared.spec, prepared.plan.model.id)
 
 

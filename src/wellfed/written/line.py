@@ -33,11 +33,18 @@ _PIECES = regex(
     r"[,;\n|]|\s\+\s|\+(?=[a-z0-9])|\s&\s|\s/\s|\b(?:and|with)\b(?:\s+an?\b)?|"
     r"\bplus\b(?=\s+(?:an?|one|two|\d+\s*x|rtx|gtx|rx|gpu|ryzen|core|i\d|xeon|epyc|threadripper|cpu)\b)",
     re.IGNORECASE,
+    of=(",", ";", "\n", "|", "+", "&", "/", "and", "with", "plus"),
 )
-_NVLINK_ASIDE = regex(r"\s+(?:with\s+)?(?:nvlink|nv-link)(?:\s*bridges?|ed)?(?=$|\s+[x*]\s?\d)", re.IGNORECASE)
-_PLURAL = regex(r"(?<=\d)s\b", re.IGNORECASE)
+_NVLINK_ASIDE = regex(
+    r"\s+(?:with\s+)?(?:nvlink|nv-link)(?:\s*bridges?|ed)?(?=$|\s+[x*]\s?\d)", re.IGNORECASE, of=("nvlink", "nv-link")
+)
+_PLURAL = regex(r"(?<=\d)s\b", re.IGNORECASE, of=("s",))
 _EXAMPLE = sentence("written.line.example-2x-rtx", 'for example: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5"')
-_NODES = regex(r"^(\d{1,3})\s*x?\s*(?:nodes?|machines?|servers?|hosts?)\s*(?:of|with|x|:)?\s*(?=\S)", re.IGNORECASE)
+_NODES = regex(
+    r"^(\d{1,3})\s*x?\s*(?:nodes?|machines?|servers?|hosts?)\s*(?:of|with|x|:)?\s*(?=\S)",
+    re.IGNORECASE,
+    of=("node", "machine", "server", "host"),
+)
 
 
 def read_line(text: str) -> PartsList:
@@ -146,7 +153,7 @@ def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | No
     return None
 
 
-_NUMBER = re.compile(r"([-\u2212+]?[\d.]+)\s*[x*]?")
+_NUMBER = regex(r"([-\u2212+]?[\d.]+)\s*[x*]?")
 
 
 def _named(parts: PartsList, piece: str) -> PartsList | None:

@@ -22,7 +22,6 @@ from wellfed.plain_file import named_path
 from wellfed.provenance import Assumption
 from wellfed.written.as_asked import quoting
 from wellfed.written.build import build
-from wellfed.written.file import parts_of_table, read_table
 from wellfed.written.line import read_line
 from wellfed.written.parts_list import PartsList
 from wellfed.written.settings import network_between, network_bytes_per_s, with_nodes
@@ -96,6 +95,8 @@ def _parts(text: str) -> PartsList:
 
 
 def _parts_of_file(path: Path) -> tuple[PartsList, str | None]:
+    from wellfed.written.file import parts_of_table, read_table
+
     keys = read_table(path)
     start = read_line(_expanded(str(keys["machine"]))) if keys.get("machine") else PartsList()
     return parts_of_table(keys, start), str(keys["name"]) if "name" in keys else None
@@ -147,7 +148,7 @@ def _expanded(text: str) -> str:
     if not any(name.split()[0] in plain for name in systems):
         return text
     plain = plain_line(_COUNTED_TWICE.sub(r"\1", plain))
-    for name in sorted(systems, key=len, reverse=True):
+    for name in sorted((name for name in systems if name in plain), key=len, reverse=True):
         pattern = (
             rf"(?:(?P<count>\d{{1,3}})\s*x\s*)?(?:nvidia\s+|standard\s+)?\b{re.escape(name)}\b"
             r"(?:\s*[x*]\s*(?P<after>\d{1,3})\b)?"

@@ -58,7 +58,7 @@ _RAM_FIRST = regex(
     re.IGNORECASE,
     of=("ram", "mem"),
 )
-_SIZE_ONLY = re.compile(
+_SIZE_ONLY = regex(
     r"^\s*(?:(?P<size>\d{1,3}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b|igs?|igabytes?)?|(?P<large>\d{4})\s*gi?b)"
     r"(?P<tail>(?:\s*(?:total|in total))?)\s*$",
     re.IGNORECASE,

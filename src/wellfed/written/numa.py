@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from wellfed.catalog.tables import table
+from wellfed.frozen import replace
 from wellfed.hardware.machine import Cpu, NumaNode, Socket
 from wellfed.hardware.parts import CpuSpec
 

@@ -13,7 +13,6 @@ The file is `$WELLFED_CONFIG`, else `wellfed.toml` in the folder where one works
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -48,6 +47,8 @@ def saved() -> Mapping[str, Mapping[str, Value]]:
     path = saved_file()
     if not path.is_file():
         return {}
+    import tomllib
+
     try:
         tables = tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as error:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from wellfed.errors import BadInput
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.hardware.parts import CpuSpec
 from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.message import sentence

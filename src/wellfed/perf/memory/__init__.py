@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from wellfed.perf.memory.fill import Fill, can_fill, fullest, holds_all
 from wellfed.perf.memory.kv import kv_bytes_per_sequence, kv_element_bytes
 from wellfed.perf.memory.ledger import ledgers, memory, running_capacity, spare_bytes
 from wellfed.perf.memory.serving import cache_bytes, cache_tokens
@@ -10,12 +9,8 @@ from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights, tp_shard
 from wellfed.perf.memory.vllm_cpu import pool_tokens, rank_pool_bytes
 
 __all__ = [
-    "Fill",
     "cache_bytes",
     "cache_tokens",
-    "can_fill",
-    "fullest",
-    "holds_all",
     "kv_bytes_per_sequence",
     "kv_element_bytes",
     "ledgers",

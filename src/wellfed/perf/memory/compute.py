@@ -19,7 +19,7 @@ from wellfed.models.compressed_attention import CompressedAttention
 from wellfed.models.ffn import DenseFfn, MoeFfn
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
-from wellfed.perf.memory.identity import per_object
+from wellfed.perf.identity import per_object
 from wellfed.perf.memory.kv import cells, kv_element_bytes, option
 from wellfed.units import MIB
 

@@ -8,7 +8,7 @@ from wellfed.frozen import dataclass
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
-from wellfed.perf.memory.identity import per_object
+from wellfed.perf.identity import per_object
 
 
 @dataclass(frozen=True, slots=True)

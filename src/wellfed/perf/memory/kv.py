@@ -13,7 +13,7 @@ from wellfed.models.joint_attention import JointAttention
 from wellfed.models.model import Model
 from wellfed.models.recurrent import Recurrent
 from wellfed.nouns.layout import Engine, Layout
-from wellfed.perf.memory.identity import per_object
+from wellfed.perf.identity import per_object
 
 # Bytes per element. Block types: bytes per 32 values (ggml-common.h); FP8 with a scale per tensor.
 _ELEMENT_BYTES = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from wellfed.nouns.estimate import DeviceMemory, Memory
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
-from wellfed.perf.memory import ktransformers, llamacpp, llamacpp_place, serving, vllm_cpu
+from wellfed.perf.identity import per_object
+from wellfed.perf.memory import llamacpp, llamacpp_place, serving, vllm_cpu
 from wellfed.perf.memory.chosen import narrowed
-from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import is_pooled
 from wellfed.perf.memory.pool import one_pool
 from wellfed.perf.memory.share import Named, Share, distinct, longest_context, most_sequences
@@ -50,7 +50,7 @@ def spare_bytes(request: Request, gpus_alone: bool = False) -> float | None:
     device_shares, context = shares(request), request.workload.context
     local = request.layout.engine in _LOCAL and request.layout.engine is not Engine.KTRANSFORMERS
     count = _sequences(request, None if local else most_sequences(device_shares, context))
-    asked_devices = tuple(share for share in device_shares if not gpus_alone or share.device != RAM)
+    asked_devices = device_shares if not gpus_alone else tuple(share for share in device_shares if share.device != RAM)
     rooms = [(share, room) for share in distinct(asked_devices) if (room := share.room_bytes) is not None]
     least = min((room - share.grown_bytes(context, count) for share, room in rooms), default=None)
     if least is None or abs(least) > _CLOSE_BYTES:
@@ -89,6 +89,8 @@ def shares(request: Request) -> tuple[Share, ...]:
 def _by_engine(request: Request) -> tuple[Share, ...]:
     engine = request.layout.engine
     if engine is Engine.KTRANSFORMERS:
+        from wellfed.perf.memory import ktransformers
+
         return ktransformers.shares(request)
     if vllm_cpu.on_cpu(request.layout):
         return vllm_cpu.shares(request)

@@ -16,12 +16,12 @@ from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
+from wellfed.perf.identity import per_object
 from wellfed.perf.memory.compute import shapes
 from wellfed.perf.memory.devices import (
     gpu_capacity_bytes,
 )
 from wellfed.perf.memory.held import Held
-from wellfed.perf.memory.identity import per_object
 from wellfed.perf.memory.kv import cells, is_pooled, option, pooled_bytes, span_bytes
 from wellfed.perf.memory.overrides import Placed, placed
 from wellfed.perf.memory.split import Span, layer_split

@@ -16,6 +16,7 @@ from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.share import Share
 from wellfed.units import GB, GIB
 
+_NOTE = sentence("offload.note", "cache of prompts that may come back")
 _USUAL_RATIO = 2.0  # SGLang's default
 
 
@@ -35,5 +36,4 @@ def offload_bytes(layout: Layout, gpus: Sequence[Share]) -> float:
 def offload_terms(layout: Layout, gpus: Sequence[Share]) -> tuple[MemoryTerm, ...]:
     """RAM's ledger entry of it."""
     size = offload_bytes(layout, gpus)
-    note = sentence("offload.note", "cache of prompts that may come back")
-    return (MemoryTerm("ram", "kv offload", size, note),) if size else ()
+    return (MemoryTerm("ram", "kv offload", size, _NOTE),) if size else ()

@@ -20,7 +20,7 @@ def one_pool(shares: tuple[Share, ...], request: Request) -> tuple[Share, ...]:
     inside = [share for share in shares if share is not ram and _is_unified(share, request)]
     if ram is None or not inside or any(term.note == NOTE for term in ram.fixed):
         return shares
-    fixed = [*ram.fixed, *(_as_ram(term) for share in inside for term in share.fixed)]
+    fixed = [*ram.fixed, *(_as_ram(share, term) for share in inside for term in share.fixed)]
     pooled = Share("ram", tuple(fixed), _together(ram.growth, inside), ram.capacity_bytes, ram.free_bytes, caches=True)
     return tuple(pooled if share is ram else share for share in shares)
 
@@ -31,8 +31,8 @@ def _is_unified(share: Share, request: Request) -> bool:
     return index.isdigit() and int(index) < len(gpus) and unified(gpus[int(index)])
 
 
-def _as_ram(term: MemoryTerm) -> MemoryTerm:
-    return MemoryTerm("ram", f"{term.device} {term.name}", term.bytes, NOTE)
+def _as_ram(share: Share, term: MemoryTerm) -> MemoryTerm:
+    return MemoryTerm("ram", f"{share.device} {term.name}", term.bytes, NOTE)
 
 
 def _together(ram_growth: Growth, others: list[Share]) -> Growth:

@@ -11,9 +11,10 @@ requests beyond that wait. Sources: the engines' documentation and source (worke
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import cache
 from math import ceil
 
+from wellfed.frozen import replace
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import sentence
 from wellfed.nouns.estimate import MemoryTerm
@@ -36,13 +37,18 @@ from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.lora import lora_bytes, lora_note
 from wellfed.perf.memory.offload import offload_terms
 from wellfed.perf.memory.shards import attention_ranks, rank_cache_bytes, rank_weights, stages
-from wellfed.perf.memory.share import Growth, Named, Share
+from wellfed.perf.memory.share import Growth, Named, Share, Sized
 from wellfed.perf.memory.split import Span
 from wellfed.perf.memory.towers import served_tower, sglang_share
 from wellfed.perf.prefix import SHARES
 from wellfed.units import GIB
 
 _BLOCK = 16  # tokens of a cache page
+# the notes of terms that every layout has
+_PEAK = sentence("serving.peak-profile-run", "peak of the profile run: tokens, logits, sampling")
+_CONTEXT = sentence("serving.cuda-context-nccl", "CUDA context, NCCL and all-reduce buffers")
+_GRAPHS = sentence("serving.captured-decode", "captured decode steps")
+_BUFFERS = sentence("serving.runtime-pinned", "runtime and pinned buffers of each rank")
 _PROCESS_BYTES = 3 * GIB  # host memory of one rank: runtime, CUDA libraries, pinned buffers
 
 
@@ -53,19 +59,18 @@ def shares(request: Request) -> tuple[Share, ...]:
     gpus = _gpus(request)
     spans = stages(len(request.model.layers), max(1, layout.pipeline_parallel), layout.split)
     growths = [_growth(request, span) for span in spans]
-    fixed_by_duty: dict[tuple[float | None, float | None, int], tuple[Named, ...]] = {}
+    fixed_by_duty: dict[tuple[float | None, float | None, int], tuple[MemoryTerm, ...]] = {}
     gpu_shares = []
     for index, gpu in enumerate(gpus):
         stage = index // max(1, layout.tensor_parallel * prefill_ranks(layout)) % len(spans)
         capacity, free = gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine)
         key = (capacity, free, stage)
+        device = f"gpu{index}"
         if key not in fixed_by_duty:
             host = _PROCESS_BYTES if unified(gpu) else 0.0
             card = Card(capacity, free, visible_bytes(gpu, machine), host)
-            fixed_by_duty[key] = _fixed(request, spans[stage], card)
-        device = f"gpu{index}"
-        fixed = tuple([MemoryTerm(device, *term) for term in fixed_by_duty[key]])
-        gpu_shares.append(Share(device, fixed, growths[stage], capacity, free))
+            fixed_by_duty[key] = tuple([MemoryTerm(device, *term) for term in _fixed(request, spans[stage], card)])
+        gpu_shares.append(Share(device, fixed_by_duty[key], growths[stage], capacity, free))
     ram = _ram(request, len(gpus))
     return (*gpu_shares, replace(ram, fixed=(*ram.fixed, *offload_terms(layout, gpu_shares))))
 
@@ -123,17 +128,9 @@ def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
             if tower
             else ()
         ),
-        (
-            "activations",
-            unbudgeted.activations,
-            sentence("serving.peak-profile-run", "peak of the profile run: tokens, logits, sampling"),
-        ),
-        (
-            "engine context",
-            unbudgeted.non_torch,
-            sentence("serving.cuda-context-nccl", "CUDA context, NCCL and all-reduce buffers"),
-        ),
-        ("cuda graphs", unbudgeted.graphs, sentence("serving.captured-decode", "captured decode steps")),
+        ("activations", unbudgeted.activations, _PEAK),
+        ("engine context", unbudgeted.non_torch, _CONTEXT),
+        ("cuda graphs", unbudgeted.graphs, _GRAPHS),
         ("kept free", unbudgeted.kept_free, unbudgeted.note),
         *(
             (
@@ -159,40 +156,30 @@ def _growth(request: Request, span: Span) -> Growth:
     model, layout = request.model, request.layout
     shared = request.workload.shared_prefix_tokens if layout.engine in SHARES else 0
 
-    def growth(context: int, count: int) -> tuple[Named, ...]:
+    @cache
+    def sequence_bytes(tokens: int) -> float:
+        return rank_cache_bytes(model, layout, tokens, span)
+
+    def sizes(context: int, count: int) -> tuple[float, ...]:
         tokens = ceil(context / _BLOCK) * _BLOCK
-        cache = count * rank_cache_bytes(model, layout, tokens, span)
+        cached = count * sequence_bytes(tokens)
         if shared:
             once = min(context, shared) // _BLOCK * _BLOCK  # whole pages of the common prefix
-            cache -= (count - 1) * rank_cache_bytes(model, layout, once, span)
-        drafts = count * draft_cache_bytes(model, layout, tokens, attention_ranks(layout)) if span.output else 0.0
-        draft = (
-            (
-                (
-                    "draft kv",
-                    drafts,
-                    sentence("serving.x-tokens", "{count} x {context} tokens", count=count, context=context),
-                ),
-            )
-            if drafts
-            else ()
-        )
-        return (
-            (
-                "kv",
-                cache,
-                sentence(
-                    "serving.x-tokens-2",
-                    "{kv_type}, {count} x {context} tokens",
-                    kv_type=layout.kv_type,
-                    count=count,
-                    context=context,
-                ),
-            ),
-            *draft,
-        )
+            cached -= (count - 1) * sequence_bytes(once)
+        if not span.output:
+            return (cached,)
+        return cached, count * draft_cache_bytes(model, layout, tokens, attention_ranks(layout))
 
-    return growth
+    def named(context: int, count: int, sizes: tuple[float, ...]) -> tuple[Named, ...]:
+        text = "{kv_type}, {count} x {context} tokens"
+        note = sentence("serving.x-tokens-2", text, kv_type=layout.kv_type, count=count, context=context)
+        kv = ("kv", sizes[0], note)
+        if not any(sizes[1:]):
+            return (kv,)
+        note = sentence("serving.x-tokens", "{count} x {context} tokens", count=count, context=context)
+        return kv, ("draft kv", sizes[1], note)
+
+    return Sized(sizes, named)
 
 
 def cache_tokens(request: Request, pool: float | None = None) -> float | None:
@@ -226,14 +213,7 @@ def _ram(request: Request, ranks: int) -> Share:
     capacity, free = ram_capacity_bytes(machine), ram_free_bytes(machine)
     apart = [gpu for gpu in _gpus(request) if not unified(gpu)]  # others' processes stand in the GPU's own ledger
     hosts = (len(apart) if ranks else 0) * _PROCESS_BYTES
-    fixed = [
-        MemoryTerm(
-            "ram",
-            "engine processes",
-            hosts,
-            sentence("serving.runtime-pinned", "runtime and pinned buffers of each rank"),
-        )
-    ]
+    fixed = [MemoryTerm("ram", "engine processes", hosts, _BUFFERS)]
     if _offloaded(request.layout):
         fixed.append(
             MemoryTerm(

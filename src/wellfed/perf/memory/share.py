@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import floor, inf
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.nouns.estimate import DeviceMemory, MemoryTerm
+from wellfed.perf.identity import per_object
 
 Named = tuple[str, float, str]  # name, bytes, note
 Growth = Callable[[int, int], tuple[Named, ...]]  # (tokens of context, sequences) -> what they take
 
 
 @dataclass(frozen=True, slots=True)
+class Sized:
+    """A growth that also tells its bytes alone: searches ask for these thousands of times, for the notes seldom."""
+
+    sizes: Callable[[int, int], tuple[float, ...]]
+    named: Callable[[int, int, tuple[float, ...]], tuple[Named, ...]]
+
+    def __call__(self, context: int, sequences: int) -> tuple[Named, ...]:
+        """What they take, each with its name and note."""
+        return self.named(context, sequences, self.sizes(context, sequences))
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
-    """`fixed` terms and a `growth`; capacities as in `DeviceMemory`.
+    """`fixed` terms, of this device or of one that holds the same, and a `growth`; capacities as in `DeviceMemory`.
 
     `caches`: part of the cache is here, so an unknown capacity leaves open how many sequences fit.
     """
@@ -33,8 +46,9 @@ class Share:
     def ledger_of(self, terms: tuple[Named, ...]) -> DeviceMemory:
         """The ledger with what grows already known."""
         device = self.device
+        fixed = tuple([term if term.device == device else replace(term, device=device) for term in self.fixed])
         grown = tuple([MemoryTerm(device, *term) for term in terms])
-        return DeviceMemory(device, self.fixed + grown, self.capacity_bytes, self.free_bytes)
+        return DeviceMemory(device, fixed + grown, self.capacity_bytes, self.free_bytes)
 
     @property
     def room_bytes(self) -> float | None:
@@ -44,6 +58,8 @@ class Share:
 
     def grown_bytes(self, context: int, sequences: int) -> float:
         """Sum of the growing terms."""
+        if isinstance(self.growth, Sized):
+            return sum(self.growth.sizes(context, sequences))
         return sum([size for _, size, _ in self.growth(context, sequences)])
 
 
@@ -95,10 +111,12 @@ def _bisect(share: Share, sequences: int, room: float, limit: int, step: int) ->
     return low * step
 
 
+@per_object
 def distinct(shares: tuple[Share, ...]) -> tuple[Share, ...]:
     """The shares without those that grow alike and have no less room: tensor-parallel ranks are all alike."""
+    alike = {(id(share.fixed), id(share.growth), share.capacity_bytes, share.free_bytes): share for share in shares}
     tightest: dict[int, tuple[float, Share]] = {}
-    for share in shares:
+    for share in alike.values():
         room = share.room_bytes
         key, order = id(share.growth), -inf if room is None else room
         seen_before = tightest.get(key)

@@ -9,17 +9,19 @@ SGLang profiles none and leaves room by a rule (`adjust_mem_fraction_for_vlm`, S
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from wellfed.message import sentence
 from wellfed.models.model import Model
-from wellfed.models.picture_rules import seen
-from wellfed.models.pictures import Pictures, Seen, Tower
 from wellfed.models.tensor import Part
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.memory.kv import LOCAL, option
 from wellfed.perf.memory.share import Named
+
+if TYPE_CHECKING:
+    from wellfed.models.pictures import Pictures, Seen, Tower
 
 PLACE, ON_GPU, ON_CPU = "mmproj", "gpu", "ram"  # the option that says where llama.cpp's tower lies
 MOST_TOKENS, MOST_PIXELS = "image_max_tokens", "image_max_pixels"  # what flags bound a picture by
@@ -38,6 +40,8 @@ def as_seen(load: Workload, layout: Layout) -> Workload:
     bound = _bound(pictures, layout)
     if not bound:
         return load
+    from wellfed.models.picture_rules import seen
+
     picture = seen(pictures.sight, pictures.width, pictures.height, bound)
     fewer = pictures.count * (pictures.seen.tokens - picture.tokens)
     changed = replace(pictures, seen=picture, most=_bounded(pictures, bound))
@@ -61,6 +65,8 @@ def _bounded(pictures: Pictures, bound: int) -> Seen | None:
     most, sight = pictures.most, pictures.sight
     if most is None or sight is None or most.tokens <= bound:
         return most
+    from wellfed.models.pictures import Seen
+
     patches = bound * sight.merge**2
     return Seen(bound + sight.around, patches, patches)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import hypot
+from typing import TYPE_CHECKING
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Quantity, Speeds, Term, heaviest_limit, speeds_of
@@ -13,7 +13,6 @@ from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.host import host_speed
 from wellfed.perf.memory import memory
-from wellfed.perf.serving.disaggregation import Split, split
 from wellfed.perf.serving.doubt import evidence, sigma
 from wellfed.perf.serving.formats import formats, gpu_of, kinds
 from wellfed.perf.serving.knobs import Knobs, knobs
@@ -25,6 +24,9 @@ from wellfed.perf.serving.terms import HOST, terms
 from wellfed.perf.tower import TOWER_SIGMA, tower_share
 from wellfed.perf.tower import assumptions as tower_assumptions
 from wellfed.provenance import Assumption
+
+if TYPE_CHECKING:
+    from wellfed.perf.serving.disaggregation import Split
 
 _NOTHING_S = 1e-9
 DISAGGREGATED, THROUGHPUT = "serving disaggregated", "serving throughput"
@@ -243,6 +245,8 @@ def prefill_layout(layout: Layout) -> tuple[Layout, int]:
 
 def _estimate_split(request: Request, calibration: Calibration) -> Estimate:
     """Prefill and decode on pools of their own."""
+    from wellfed.perf.serving.disaggregation import split
+
     together = replace(request, layout=replace(request.layout, prefill_gpus=0))
     space = room(together)
     two, parameters = pools(request, space), knobs_for(request, calibration)

@@ -15,6 +15,7 @@ from wellfed.frozen import dataclass
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.layout import Engine
+from wellfed.perf.identity import per_object_and_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +147,16 @@ _MOST = dict.fromkeys(_RATES, MOST_OF_THE_UNITS) | dict.fromkeys(
 
 def knobs(calibration: Calibration, engine: Engine, formats: Mapping[str, str], scopes: Iterable[str]) -> Knobs:
     """The parameters for one engine, device and set of matrix formats. Raises BadInput where one is missing."""
+    return _knobs(calibration, engine, tuple(formats.items()), tuple(scopes))
+
+
+@per_object_and_values  # a search asks hundreds of times for the knobs of a few formats
+def _knobs(
+    calibration: Calibration, engine: Engine, formats: tuple[tuple[str, str], ...], scopes: tuple[str, ...]
+) -> Knobs:
     values = calibration.parameters
     try:
-        names_by_field = keys(engine, formats, scopes, values.keys())
+        names_by_field = keys(engine, dict(formats), scopes, values.keys())
         return Knobs(
             **{field: bounded(field, prod(values[key] for key in names)) for field, names in names_by_field.items()}
         )
