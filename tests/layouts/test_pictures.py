@@ -164,6 +164,13 @@ class TestPlans:
         ]
         assert times[1] > 16 * times[0]
 
+    @pytest.mark.parametrize("engine", [Engine.LLAMA_CPP, Engine.VLLM])
+    def test_upgrades_hold_the_tower_too(self, engine: Engine) -> None:
+        changes = answer("qwen2.5-vl-7b", engine, "2@1920x1080").upgrades
+        towers = [{t.name for d in one.plan.estimate.memory.devices for t in d.terms} for one in changes]
+        assert towers and all(names & {"towers", "pictures"} for names in towers)
+        assert engine is not Engine.LLAMA_CPP or all(dict(c.plan.layout.options)["mmproj"] == "gpu" for c in changes)
+
     def test_vllm_makes_room_for_the_largest_picture(self) -> None:
         one, other = (best("qwen2.5-vl-7b", Engine.VLLM, f"1@{side}x{side}") for side in (100, 2000))
         sizes = [
