@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fits.fitting import Parameter, fit, leave_groups_out, leave_one_group_out, linearised
-from fits.gpu import cases_of
+from fits.gpu import _between, cases_of
 from fits.gpu_rows import GpuCase, GpuRows, gpu_cases
 from fits.measured import local_cases
 from fits.old_builds import _fit_stage
@@ -19,7 +19,8 @@ from wellfed.accuracy.report import report
 from wellfed.accuracy.rows_llamacpp import interpret
 from wellfed.accuracy.tables import rows_of
 from wellfed.catalog.calibration import bundled, dump, parse, with_old_builds
-from wellfed.nouns.calibration import Calibration
+from wellfed.nouns.calibration import Calibration, Residual
+from wellfed.perf.gpu_rates import OLD_BUILDS
 
 from .test_llamacpp_rows import BENCH
 
@@ -71,6 +72,16 @@ def test_a_fit_finds_the_machine_behind_the_rows() -> None:
     found = _fit_stage(stage, measured, Calibration("start", {**bundled().parameters, **START}))
     assert np.abs(found.predicted / speeds - 1).max() < 0.04
     assert np.abs(found.left_out / speeds - 1).max() < 0.2
+
+
+def test_a_fit_of_old_builds_has_a_start_for_every_rate() -> None:
+    cases = [one for one in made_up() if one.build in OLD_BUILDS]
+    assert cases and np.all(GpuRows(cases).predict(Calibration("start", START)) > 0)
+
+
+def test_the_width_between_seen_and_left_out() -> None:
+    left_out = Residual(rows=40, sigma=0.16, bias=0.0, median_ape=0.1, mape=0.1)
+    assert _between(left_out, seen=0.04).sigma == pytest.approx(0.08)
 
 
 def test_one_step_leaves_a_group_out_as_a_whole_fit_does() -> None:

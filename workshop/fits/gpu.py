@@ -184,8 +184,16 @@ def residuals(found: Iterable[Fitted]) -> dict[str, Residual]:
         every = kept.get(f"llama.cpp GPU {phase}, current builds, any")
         if name in kept and every is not None:
             sources = len({source for *_, source in rows[name]})
-            kept[name] = _pooled(kept[name], sources, every.sigma, float(np.quantile(errors, 0.8)) / Z80)
+            least = float(np.quantile(errors, 0.8)) / Z80
+            of_one_project = name.startswith("ik")
+            pooled = _pooled(kept[name], sources, every.sigma, least)
+            kept[name] = _between(kept[name], least) if of_one_project else pooled
     return kept
+
+
+def _between(of_class: Residual, seen: float) -> Residual:
+    """Threads of one project, mostly of its author's machines: the next is half seen, half left out."""
+    return replace(of_class, sigma=round((of_class.sigma * seen) ** 0.5, 4))
 
 
 def _pooled(of_class: Residual, sources: int, every: float, least: float) -> Residual:

@@ -93,18 +93,19 @@ def group_of(one: GpuCase) -> str:
 
 
 def residuals(found: Iterable[Fitted]) -> dict[str, Residual]:
-    """Errors with whole GPUs left out, by the classes that intervals are made of."""
+    """Errors with whole GPUs left out, by the classes that intervals are made of.
+
+    Rows count alike: what is asked of such builds next is another row of the same few tables.
+    """
     import numpy as np
 
-    rows: dict[str, list[tuple[float, float, str]]] = {}
+    rows: dict[str, list[tuple[float, float]]] = {}
     for outcome in found:
         for one, predicted in zip(outcome.cases, outcome.left_out, strict=True):
             if one.case.request is not None:
                 name = speed_class(one.phase, one.case.request)
-                rows.setdefault(name, []).append((one.case.measured, float(predicted), group_of(one)))
+                rows.setdefault(name, []).append((one.case.measured, float(predicted)))
     return {
-        name: residual(
-            np.array([m for m, _, _ in errors]), np.array([p for _, p, _ in errors]), [g for *_, g in errors]
-        )
+        name: residual(np.array([measured for measured, _ in errors]), np.array([made for _, made in errors]))
         for name, errors in sorted(rows.items())
     }

@@ -49,6 +49,7 @@ START: Mapping[str, float] = {
         "unpack_per_cycle": 3.0,
         "attention_fraction": 0.15,
         "latent_attention_fraction": 0.1,
+        "latent_decode_share": 0.0,
         "score_bytes": 14.0,
         "activation_hidden": 3.0,
         "activation_ffn": 1.0,
