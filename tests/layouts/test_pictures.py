@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from typing import Any
 
@@ -91,8 +92,10 @@ class TestTokens:
     @settings(max_examples=60, deadline=None)
     @given(st.sampled_from(sights()), st.integers(64, 6000), st.integers(64, 6000))
     def test_no_picture_is_more_than_the_largest(self, rule: Any, width: int, height: int) -> None:
-        found = seen(rule, width, height)
-        assert 1 <= found.tokens <= 1.1 * largest(rule).tokens + 2 * rule.most  # padding to whole tokens
+        found, most = seen(rule, width, height), largest(rule).tokens
+        columns = math.sqrt(most * max(width / height, height / width))
+        padding = columns + most / columns + 1  # of one row and one column to whole tokens
+        assert 1 <= found.tokens <= 1.1 * most + 2 * rule.most + padding
         assert 0 < found.span <= found.patches
 
     def test_every_family_says_where_its_figures_are_from(self) -> None:

@@ -172,7 +172,7 @@ def _placements(
         unread = why_not_loaded(model, engine.value)
         if capabilities.on_request and engine not in goal.engines:
             continue
-        unlisted = why_not_listed(engine, model)
+        unlisted = why_not_listed(engine, model) if model.is_moe or not capabilities.moe_only else None
         if unread is None and unlisted is not None and engine not in goal.engines:
             refused.append(Refusal(capabilities.label, unlisted))
             continue

@@ -67,7 +67,7 @@ def fits_anyhow(search: Search) -> bool:
 
 
 def _requests(search: Search) -> Iterator[Request]:
-    return search.requests(candidates(search.machine, search.model, search.goal, []))
+    return search.requests(candidates(search.machine, search.model, search.goal, [], search.workload))
 
 
 def _best(search: Search) -> Plan | None:

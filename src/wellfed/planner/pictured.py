@@ -95,11 +95,11 @@ def assumption(pictures: Pictures, model: Model) -> Assumption:
     tokens, sight = pictures.seen.tokens, pictures.sight
     if sight is None:
         text = sentence(
-            "pictures.as-told", "{count} pictures of {tokens} tokens each", count=pictures.count, tokens=tokens
+            "pictures.as-told", "pictures in each prompt: {count}, {tokens} tokens each", count=pictures.count, tokens=tokens
         )
         return Assumption(text, sentence("pictures.as-told.why", "as told"), reading=True)
     text = sentence(
-        "pictures.each", "{count} pictures of {width} x {height} pixels: {tokens:,} tokens each to {model}",
+        "pictures.each", "pictures in each prompt: {count}, {width} x {height} pixels, {tokens:,} tokens each to {model}",
         count=pictures.count, width=pictures.width, height=pictures.height, tokens=tokens, model=model.name,
     )  # fmt: skip
     why = sentence("pictures.each.why", "by the rule of its processor")

@@ -73,7 +73,7 @@ class MostUsers:
 
 def most_users(search: Search) -> MostUsers | None:
     """Doubling, then halving, over the plans that keep the targets at fewer users; None when one user is too many."""
-    layouts = list(candidates(search.machine, search.model, search.goal, []))
+    layouts = list(candidates(search.machine, search.model, search.goal, [], search.workload))
     low, plan = 1, _keeps(search, layouts, 1)
     if plan is None:
         return None
