@@ -12,16 +12,18 @@ from wellfed.catalog.models import Entry, by_id
 from wellfed.catalog.name_words import parse, plain
 from wellfed.catalog.ollama_files import default_of
 from wellfed.catalog.other_kinds import NotALanguageModel
+from wellfed.catalog.pruned import is_cut, slack
 from wellfed.errors import UnknownName, Unsupported, WellfedError
 from wellfed.frozen import dataclass
 from wellfed.identity import NamedModel, identify
 from wellfed.message import message, sentence
 from wellfed.models.checkpoint_formats import GGUF
 from wellfed.models.counts import Counts, counts
-from wellfed.models.file_size import file_size
+from wellfed.models.file_size import FileSize, file_size
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
 from wellfed.models.quantisation_names import quantisation
+from wellfed.models.recipes_ollama import MAKER, holds_towers
 from wellfed.models.tensor import Part
 from wellfed.provenance import Assumption
 
@@ -117,7 +119,7 @@ def _facts(text: str, named_model: NamedModel) -> Resolved:
         name=plain(named_model.name),
         task=named_model.task.value,
         parameters=count.parameters,
-        total_parameters=_total(named_model.entry, count),
+        total_parameters=_total(named_model, count),
         # a dense model's parameters are all active by anybody's count; ours leaves an untied input embedding out
         active_parameters=count.active if named_model.model.is_moe else count.parameters,
         context=named_model.model.context_limit,
@@ -153,9 +155,9 @@ def _file_of(text: str, served: Quantisation | None) -> tuple[Assumption, ...]:
     )
 
 
-def _total(entry: Entry | None, count: Counts) -> int:
-    """As published where that is told; else counted."""
-    published = entry.total_parameters if entry else None
+def _total(named_model: NamedModel, count: Counts) -> int:
+    """As published where that is told; else counted, as where experts were cut from what was published."""
+    published = named_model.entry.total_parameters if named_model.entry and not _cut(named_model) else None
     return max(count.total, round(published)) if published else count.total
 
 
@@ -179,13 +181,34 @@ def _size(named_model: NamedModel, model: Model) -> _Size:
     stored = _stored(named_model, chosen)
     if stored is not None:
         size = replace(size, bytes=stored, low=stored, high=stored)
-    towers = _towers(model) if chosen.maker == "ollama" else 0
+    size = _cut_range(named_model, model, size)
+    towers = _towers(model) if _has_towers(model, chosen) else 0
     size = replace(size, bytes=size.bytes + towers, low=size.low + towers, high=size.high + towers)
     loaded = round(size.loaded) if size.loaded < 0.999 * (size.bytes - towers) else None
     spread = (round(size.low), round(size.high)) if size.is_range else None
     recipe = model.native_recipe
     label = named_model.format.upper() if recipe and named_model.format and chosen.id == recipe.format else chosen.label
     return label, round(size.bytes), loaded, spread
+
+
+def _cut(named_model: NamedModel) -> bool:
+    return (
+        named_model.entry is not None and named_model.model is not None and is_cut(named_model.entry, named_model.model)
+    )
+
+
+def _cut_range(named_model: NamedModel, model: Model, size: FileSize) -> FileSize:
+    """Of a cut model: the name's rounding, and whether its layers that predict ahead were kept, is not known."""
+    if named_model.entry is None or not is_cut(named_model.entry, model):
+        return size
+    share = slack(named_model.entry, model)
+    low = min(size.low, size.loaded * size.low / size.bytes)
+    return replace(size, low=low * (1 - share), high=size.high * (1 + share))
+
+
+def _has_towers(model: Model, chosen: Quantisation) -> bool:
+    """Whether the towers count: in safetensors they are among the weights, of GGUF files only Ollama's include them."""
+    return chosen.maker == MAKER and chosen.family == GGUF and holds_towers(model)
 
 
 def _towers(model: Model) -> int:
@@ -197,7 +220,13 @@ def _towers(model: Model) -> int:
 def _stored(named_model: NamedModel, chosen: Quantisation) -> float | None:
     """What the publisher's own index says that its files take; None where another format is meant, or it is unknown."""
     entry = named_model.entry
-    if entry is None or entry.weight_bytes is None or named_model.format or chosen.id != entry.native_quantisation:
+    if (
+        entry is None
+        or entry.weight_bytes is None
+        or named_model.format
+        or _cut(named_model)
+        or chosen.id != entry.native_quantisation
+    ):
         return None
     return entry.weight_bytes
 
@@ -228,6 +257,8 @@ def _published(text: str, named_model: NamedModel) -> Resolved:
     )
     stored = _stored(named_model, chosen) if chosen else None
     size = round(stored) if stored else size
+    if size is not None and parameters and total and chosen and (chosen.maker, chosen.family) == (MAKER, GGUF):
+        size += round(2 * (total - parameters))  # its library counts the towers, in F16
     return Resolved(
         text=shown(text),
         id=named_model.id,

@@ -83,3 +83,22 @@ def test_a_tag_without_a_quantisation_is_the_file_that_ollama_serves(tag: str, l
     assert answer.format == label
     assert answer.weight_bytes == pytest.approx(size * 1e9, rel=0.04)
     assert any("served as" in one.text for one in answer.assumptions) == label.startswith("Q")
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("mradermacher/Mistral-7B-v0.1-i1-GGUF:Q2_K", 2.72e9),  # of 2024: llama.cpp's newer mix
+        ("mradermacher/Mistral-7B-v0.3-i1-GGUF:IQ1_S", 1.62e9),
+        ("mradermacher/Mistral-7B-v0.3-i1-GGUF:IQ4_XS", 3.91e9),
+        ("mradermacher/Mistral-Small-Instruct-2409-i1-GGUF:IQ2_XXS", 6.0e9),
+        ("mradermacher/Mistral-Small-Instruct-2409-i1-GGUF:Q3_K_L", 11.7e9),
+        ("RichardErkhov/Qwen_-_Qwen2.5-32B-gguf:IQ3_XS", 13.7e9),
+        ("TheBloke/Llama-2-7B-GGUF:Q2_K", 2.83e9),
+    ],
+)
+def test_a_maker_who_began_later_uses_the_newer_mixes(name: str, size: float) -> None:
+    (answer,) = resolve([name])
+    assert isinstance(answer, Resolved) and answer.weight_bytes
+    low, high = answer.weight_bytes_range or (answer.weight_bytes * 0.99, answer.weight_bytes * 1.01)
+    assert low * 0.997 <= size <= high * 1.003

@@ -83,6 +83,22 @@ def test_a_cut_model_has_a_size_in_every_format(form: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("cerebras/GLM-4.5-Air-REAP-82B-A12B", 0.035, 0.05),  # with or without the layer that predicts ahead
+        ("cerebras/Qwen3-Coder-REAP-25B-A3B", 0.009, 0.015),
+        ("0xSero/gemma-4-21b-a4b-it-REAP", 0.009, 0.015),
+    ],
+)
+def test_a_cut_model_s_size_is_a_range(name: str, least: float, most: float) -> None:
+    (answer,) = facts_of([name])
+    assert isinstance(answer, Resolved) and answer.weight_bytes and answer.weight_bytes_range
+    low, high = answer.weight_bytes_range
+    assert low < answer.weight_bytes < high and least < (high - low) / answer.weight_bytes < most
+    assert answer.total_parameters and answer.total_parameters * 2 == pytest.approx(answer.weight_bytes, rel=0.01)
+
+
+@pytest.mark.parametrize(
     ("name", "identity"),
     [
         ("bartowski/huihui-ai_Qwen3-14B-abliterated-GGUF", "qwen3-14b"),

@@ -76,6 +76,11 @@ _FORMATS: list[tuple[str, dict[str, object], str, str]] = [
     ("MLX MXFP4", {"group_size": 32, "bits": 4, "mode": "mxfp4"}, "mxfp4", "MXFP4"),
     ("MXFP4 of gpt-oss", {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}, "mxfp4", "MXFP4"),
     ("BitNet", {"quant_method": "bitnet"}, "ternary", "TERNARY"),
+    ("quanto INT8", {"quant_method": "quanto", "weights": "int8"}, "int8", "INT8"),
+    ("quanto INT4", {"quant_method": "quanto", "weights": "int4"}, "int4", "HQQ4-G128"),
+    ("FP-Quant", {"quant_method": "fp_quant", "forward_dtype": "nvfp4"}, "nvfp4", "NVFP4-16"),
+    ("ParoQuant", {"quant_method": "paroquant", "bits": 4, "group_size": 128}, "int4", "INT4-G128"),
+    ("Petit", {"quant_method": "petit_nvfp4", "quant_algo": "NVFP4"}, "nvfp4", "NVFP4-16"),
 ]  # fmt: skip
 
 
@@ -103,6 +108,7 @@ def test_a_format_is_what_its_settings_say(name: str, settings: dict[str, object
 
 
 @pytest.mark.parametrize("settings", [{"quant_method": "quipsharp"}, {"quant_method": "modelopt", "quant_algo": "FP2"},
+                                      _ct(_group(8, "float")) | {"sparsity_config": {"format": "sparse-24-bitmask"}},
                                       _ct(_group(4, "complex")), {"something": 3}])  # fmt: skip
 def test_an_unknown_method_is_refused_by_its_name(settings: dict[str, object]) -> None:
     with pytest.raises(Unsupported, match=r"not known here"):

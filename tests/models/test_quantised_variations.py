@@ -179,7 +179,7 @@ def test_exllama_stores_a_head_of_its_own_bits() -> None:
     assert stored(settings) == pytest.approx(counted, rel=0.003)
 
 
-@pytest.mark.parametrize("method", ["higgs", "spqr", "sinq", "fp_quant"])
+@pytest.mark.parametrize("method", ["higgs", "spqr", "sinq", "quip"])
 def test_an_unknown_method_is_refused_by_its_name(method: str) -> None:
     with pytest.raises(Unsupported, match=method):
         from_config(config({"quant_method": method, "bits": 4}), "variation")

@@ -16,7 +16,11 @@ _NAMES: Mapping[str, str] = {
     "书生浦语": "internlm", "书生·浦语": "internlm", "书生万象": "internvl", "书生": "intern",
     "百川": "baichuan", "零一万物": "yi", "阶跃星辰": "step", "面壁": "minicpm", "龙猫": "longcat",
     "百灵": "ling", "盘古": "pangu", "豆包": "seed", "小米": "mimo", "羊驼": "llama", "星火": "spark",
-    "稀宇科技": "minimax", "谷歌": "", "英伟达": "nvidia", "微软": "", "阿里": "", "腾讯": "", "百度": "", "字节": "",
+    "阶跃": "step", "面壁小钢炮": "minicpm", "小钢炮": "minicpm",
+    "天工": "skywork", "元象": "xverse", "讯飞星火": "spark", "智脑": "360zhinao", "悟道": "aquila",
+    "稀宇科技": "minimax", "稀宇": "minimax", "蚂蚁": "", "美团": "", "快手": "", "小红书": "", "商汤": "", "华为": "",
+    "智源": "", "魔搭": "", "昆仑万维": "", "科大讯飞": "", "清华": "", "京东": "", "百川智能": "baichuan",
+    "谷歌": "", "英伟达": "nvidia", "微软": "", "阿里": "", "腾讯": "", "百度": "", "字节": "",
 }  # fmt: skip
 _WORDS: Mapping[str, str] = {
     "满血版": "full", "满血": "full", "完整版": "full",

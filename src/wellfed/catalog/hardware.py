@@ -121,11 +121,11 @@ def cpu_or_none(name: str, cores: int | None = None) -> CpuSpec | None:
 def near_parts(name: str) -> tuple[str, ...]:
     """Parts that resemble a name: of its kind and family where it tells one ("rtx 4095": RTX cards), else of both."""
     query = names.parse(name)
-    cards, processors = parts("gpus"), parts("cpus")
-    for kind in (cards, processors):
-        if family := match.relatives(query, kind):
-            return match.near(query, kind) if kind is cards else family
-    return (*match.near(query, cards)[:2], *match.near(query, processors)[:2])
+    kinds = parts("gpus"), parts("cpus")
+    likest = max(kinds, key=lambda kind: match.kinship(query, kind))
+    if match.kinship(query, likest):
+        return match.near(query, likest)
+    return (*match.near(query, kinds[0])[:2], *match.near(query, kinds[1])[:2])
 
 
 @lru_cache(maxsize=1)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from wellfed.catalog import names
 from wellfed.catalog.names import Query
 from wellfed.catalog.tables import Row
-from wellfed.errors import nearest
 from wellfed.frozen import dataclass
 from wellfed.message import listed, sentence
 from wellfed.patterns import regex
@@ -221,31 +221,65 @@ def near(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
     """Parts whose words are all in the name (of another size, say), else of its family, else with a like name."""
     same = [p.row.name for p in parts if any(form.needed and form.needed <= query.words for form in p.forms)]
     if same:
-        return tuple(same[:4])
+        return tuple(same[:_OFFERED])
     if family := relatives(query, parts):
         return family
     by_name = {" ".join(w for w in p.row.name.lower().split() if w not in _BRANDS): p.row.name for p in parts}
-    return tuple(by_name[like] for like in nearest(names.normalise(query.text), by_name))
+    return tuple(by_name[like] for like in get_close_matches(names.normalise(query.text), by_name, 3, _LIKE))
+
+
+_OFFERED = 4
+_LIKE = 0.75  # a slip of the pen, not another part
 
 
 def relatives(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
     """Up to four parts of the query's family (its RTX, Xeon Gold, MI ...), the nearest model numbers first."""
+    return tuple(dict.fromkeys(name for _, _, name in _related(query, parts)))[:_OFFERED]
+
+
+def kinship(query: Query, parts: Sequence[Part]) -> int:
+    """How much of the query's family the nearest of `parts` has; 0 where none is of it."""
+    related = _related(query, parts)
+    return related[0][0] if related else 0
+
+
+def _related(query: Query, parts: Sequence[Part]) -> list[tuple[int, float, str]]:
+    """Of the parts with most of the query's letters: how much that is, how far the number is off, the name; nearest
+    first. What stands in a part's name counts more than what its family is also called.
+    """
     letters, number = _letters(query.words), _number(query.words)
     scored = []
     for part in parts:
-        words = part.words
-        shared = len(letters & _letters(words | part.allowed & letters))
-        distance = abs((_number(words) or 0) - number) / max(number, 1) if number is not None else 0.0
-        if shared:
-            scored.append((-shared, distance, part.order, part.row.name))
-    most = min((score[0] for score in scored), default=0)
-    return tuple(dict.fromkeys(score[3] for score in sorted(scored) if score[0] == most))[:4]
+        named = _letters(part.words | frozenset().union(*(form.needed for form in part.forms)))
+        kin = _OWN_NAME * len(letters & named) + len((letters - named) & part.allowed)
+        if kin:
+            scored.append((kin, _apart(number, _number(part.words)), part.order, part.row.name))
+    most = max((score[0] for score in scored), default=0)
+    nearest_first = sorted(score[1:] for score in scored if score[0] == most)
+    return [(most, distance, name) for distance, _, name in nearest_first]
+
+
+_OWN_NAME = 2
 
 
 def _letters(words: frozenset[str]) -> frozenset[str]:
-    """The words of letters, and what letters the others begin with: "mi300x" is of the family "mi"."""
-    starts = (re.match(r"[a-z]{2,}", word) for word in words)
-    return frozenset(match[0] for match in starts if match) - _NOISE - {"super", "ti", "xt", "xtx", "gb"}
+    """The words of letters, and what letters the others begin with: "mi300x" is of the family "mi", "b400" of "b"."""
+    starts = (_FAMILY.match(word) for word in words)
+    return frozenset(match[0] for match in starts if match) - _NOISE - {"super", "ti", "xt", "xtx"}
+
+
+_FAMILY = regex(r"[a-z]{2,}|[a-z](?=\d{3})")
+_TIERED = 4  # digits: the first two tell the generation, the last two the place in it
+
+
+def _apart(wanted: int | None, other: int | None) -> float:
+    """How far model numbers are apart: of four digits by place in a generation first, then by generation."""
+    if wanted is None:
+        return 0.0
+    other = other or 0
+    if len(str(wanted)) == len(str(other)) == _TIERED:
+        return abs(wanted % 100 - other % 100) / 100 + abs(wanted // 100 - other // 100) / 200
+    return abs(other - wanted) / max(wanted, 1)
 
 
 def _number(words: frozenset[str]) -> int | None:

@@ -106,11 +106,12 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
                 as_text(problem), sentence("model-formats.which-them-meant", "which of them is meant cannot be told")
             ),
         )
-    for label in _labels(written, name):
+    for label in _labels(_of_posts(written, model), name):
         chosen = by_label(_IN_GGUF.get(label, label) if name.is_gguf else label)
         if chosen is not None:
             if chosen.family == "gguf":
-                chosen = replace(chosen.made_by(name.maker), predictors=name.predicts)
+                trained = name.owner == _TRAINER and "qat" in written.split("-")
+                chosen = replace(chosen.made_by(name.maker), predictors=name.predicts, trained=trained)
             return (chosen, ()) if model is None else adapted(model, written, chosen)
     text = message("resolve.format", "no recipe is known for {format} files", format=written.upper())
     return None, (
@@ -118,6 +119,19 @@ def of_format(model: Model | None, name: Name) -> tuple[Quantisation | None, tup
             as_text(text), sentence("model-formats.their-size-cannot", "their size cannot be told from the name")
         ),
     )
+
+
+# what Unsloth's posts call its dynamic mixes of the large MoE models: the bits of most experts, rounded
+# (unsloth.ai/blog/deepseekr1-dynamic, and the tables of its DeepSeek-V3-0324 and R1-0528 pages)
+_POSTED_BITS = {"1.58bit": "ud-iq1_s", "1.66bit": "ud-tq1_0", "1.73bit": "ud-iq1_m", "1.78bit": "ud-iq1_s",
+                "1.8bit": "ud-tq1_0", "1.93bit": "ud-iq1_m", "2.06bit": "ud-iq2_xxs", "2.22bit": "ud-iq2_xxs",
+                "2.42bit": "ud-iq2_xxs", "2.51bit": "ud-q2_k_xl", "2.71bit": "ud-q2_k_xl"}  # fmt: skip
+_POSTED_SINCE = 200e9  # parameters: smaller models of 1.58 bits are trained so
+
+
+def _of_posts(written: str, model: Model | None) -> str:
+    large = model is not None and model.is_moe and model.parameters >= _POSTED_SINCE
+    return _POSTED_BITS.get(written, written) if large else written
 
 
 _GGUF_TYPE = regex(r"i?q[1-8](?:_|$)|tq[12]_")
@@ -135,11 +149,16 @@ def _made_so(method: str, written: str, name: Name) -> bool:
 def _labels(written: str, name: Name) -> Iterator[str]:
     """The label whole, then what it may mean, then its parts, those that tell no bits of their own last."""
     written = _CACHE.sub("", written)
+    if (plain := _TRAINED.sub("", written)) not in {"", "ct"}:
+        written = plain  # QAT tells how it was trained, the type beside it what it is
     parts = written.split("-")
-    if name.owner is not None and not name.is_gguf and set(parts) <= _PLAIN_BITS.keys() | _INTEGERS:
+    of_engine = name.owner is not None or bool(_INTEGERS & set(parts))
+    if of_engine and not name.is_gguf and set(parts) <= _PLAIN_BITS.keys() | _INTEGERS:
         yield from (_PLAIN_BITS[part] for part in parts if part in _PLAIN_BITS)
     if written == "q3_k_xl" and name.maker == "bartowski":
         yield "q3_k_xl-q8"
+    if "mlx" in parts:
+        yield from (part for part in parts if part in _WIDE)
     yield _MEANT.get(written, written)
     if len(parts) > 1 and not _OTHER_ENGINES & set(parts):
         yield "-".join(parts[:2])
@@ -154,6 +173,8 @@ _MEANT = {"qat": "q4_0", "qat-ct": "int4", "4bit": "q4_k_m", "8bit": "q8_0", "6b
 _PLAIN_BITS = {"8bit": "int8", "4bit": "int4", "3bit": "int3", "2bit": "int2", "int8": "int8"}
 _INTEGERS = {"awq", "gptq", "autoround", "auto-round"}
 _WIDE = frozenset({"bf16", "fp16", "f16", "fp32", "f32"})  # of what a quantised file was made, or leaves so
+_TRAINER = "google"  # whose own QAT files differ from those that others make of the checkpoints
+_TRAINED = regex(r"(?:^|-)qat(?=-)-?|-qat$", of=("qat",))
 _CACHE = regex(r"(?<=w[48]a[48])c8")  # W8A8C8: the cache has eight bits as well
 _OTHER_ENGINES = {"onnx", "openvino", "coreml", "litert", "tensorrt", "exl2", "exl3", "mlx", "hqq", "aqlm", "vptq",
                   "higgs", "sinq", "quip", "quipsharp", "quip-sharp", "eetq", "quanto", "paroquant",

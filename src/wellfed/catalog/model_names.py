@@ -12,7 +12,18 @@ from dataclasses import replace
 from enum import StrEnum
 
 from wellfed.catalog.model_formats import by_label, of_format
-from wellfed.catalog.models import Entry, Repackaging, Task, by_id, entry, families, key, names, repackaging, tags
+from wellfed.catalog.models import (
+    Entry,
+    Repackaging,
+    Task,
+    by_id,
+    entry,
+    exactly,
+    families,
+    repackaging,
+    tags,
+    written_together,
+)
 from wellfed.catalog.name_match import explains_sizes, largest, matched, spellings, without_sizes, written_alike
 from wellfed.catalog.name_words import Name, is_active, is_size, parse, plain, repository_in
 from wellfed.catalog.named_formats import as_published
@@ -82,7 +93,7 @@ def exact(text: str) -> Identity | None:
         facts = entry(packed.model_id)
         return _repackaged(_identity(facts, How.EXACT, name, (_packed(facts, name),)), packed)
     for spelling in (repository,) if repository else _as_written(text, name):
-        identity = names().get(key(spelling)) if spelling.isascii() else None  # a key has no other letters
+        identity = exactly(spelling) if spelling.isascii() else None  # a key has no other letters
         if identity is not None:
             return _identity(entry(identity), How.EXACT, name, _spelled(entry(identity), name))
     return None
@@ -114,8 +125,10 @@ def _spelled(facts: Entry, name: Name) -> tuple[Assumption, ...]:
 
 def _of_ollama(identity: Identity) -> Identity:
     """With its library's own recipe of the format that the tag names."""
-    quantisation = identity.quantisation
-    return identity if quantisation is None else replace(identity, quantisation=quantisation.made_by("ollama"))
+    from wellfed.catalog.ollama_files import as_served
+
+    made = identity.quantisation
+    return identity if made is None else replace(identity, quantisation=as_served(made, identity.format or ""))
 
 
 def loose(text: str) -> Identity:
@@ -138,10 +151,10 @@ def loose(text: str) -> Identity:
     changed = _changed_weights(name)
     if changed is not None:
         return changed
-    longer = _at_context(name)
+    longer = _at_context(name) or _as_said(name)
     if longer is not None:
         return longer
-    if _PACKED_OWNER.match(name.core) and (name.is_gguf or name.owner == _PREFIXING):
+    if _PACKED_OWNER.match(name.core) and (name.is_gguf or name.owner == _PREFIXING or "exl" in (name.format or "")):
         return _without_prefix(text, name)
     if is_draft(re.findall(r"[a-z]+\d?", name.core.lower())):
         raise DraftModel(shown)
@@ -150,15 +163,33 @@ def loose(text: str) -> Identity:
     kind = kind_by_words(name.core)
     if kind is not None:
         raise NotALanguageModel(shown, kind)
-    raise _unknown(shown, words)
+    raise _unknown(shown, words, written_together(name.core))
 
 
-def _unknown(shown: str, words: frozenset[str]) -> UnknownName:
+def _unknown(shown: str, words: frozenset[str], together: str | None = None) -> UnknownName:
     from wellfed.catalog.neighbours import unknown_model
 
-    return unknown_model(shown, words)
+    return unknown_model(shown, words, together)
 
 
+def _as_said(name: Name) -> Identity | None:
+    """A name with less in it than any of the model's own, where one model is left; or of what it was distilled from."""
+    from wellfed.catalog.short_names import of_any_generation, taught_by_another, with_units
+
+    taught = taught_by_another(name)
+    if taught is not None:
+        text = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=taught.name)
+        return _identity(taught, How.LOOSE, name, (Assumption(as_text(text), _TAUGHT),))
+    words = name.distinguishing
+    chosen = None if name.owner else with_units(words) or of_any_generation(words)
+    if chosen is None:
+        return None
+    text = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=chosen.name)
+    return _identity(chosen, How.LOOSE, name, (Assumption(as_text(text), _ONLY_ONE),))
+
+
+_TAUGHT = sentence("model-names.distilled", "it was trained on another model's answers: every size is that model's")
+_ONLY_ONE = sentence("model-names.only-one", "the only one of that name and size")
 _CONTEXT = regex(r"(\d{1,4})(k|m)")
 
 
@@ -229,7 +260,17 @@ def _without_prefix(text: str, name: Name) -> Identity:
 # weights edited in place so that the model refuses less: not a size changes. What else such names hold (a merge, a
 # training, a style) is another model
 _UNREFUSING_WORDS = frozenset(
-    {"abliterated", "lorablated", "ablated", "uncensored", "heretic", "derestricted", "decensored", "abliteration"}
+    {
+        "abliterated",
+        "lorablated",
+        "ablated",
+        "uncensored",
+        "heretic",
+        "derestricted",
+        "decensored",
+        "abliteration",
+        "prism",
+    }
 )
 _UNREFUSING = _UNREFUSING_WORDS | {"huihui", "hauhaucs", "aggressive", "v2", "norm", "preserved", "biprojected"}
 
@@ -237,6 +278,7 @@ _UNREFUSING = _UNREFUSING_WORDS | {"huihui", "hauhaucs", "aggressive", "v2", "no
 # stages of a training that are published beside its end (OLMo-2-7B-SFT, -DPO): the layers are the same. A reward
 # model (RM) has another head
 _STAGES = frozenset({"sft", "dpo", "rlvr", "rlvr1", "rlvr2", "kto", "orpo", "simpo", "grpo"})
+_EDITED_RELEASE = regex(r"(?<=[a-z])[-_ ]v?\d+(?:\.\d+)?(?![\w.])", re.IGNORECASE)
 _EDITED = sentence("model-names.weights-edited-place", "its weights were edited in place: every size is that model's")
 _STAGE = sentence("model-names.stage-training", "a stage of its training: every size is that model's")
 
@@ -245,13 +287,20 @@ def _changed_weights(name: Name) -> Identity | None:
     """A model with other weights in the same layers: edited in place, or published midway through its training."""
     words = name.distinguishing
     for telling, beside, why in ((_UNREFUSING_WORDS, _UNREFUSING, _EDITED), (_STAGES, _STAGES, _STAGE)):
-        chosen = matched(words - beside) if telling & words else None
+        chosen = matched(words - beside) or _of_release(name, telling, beside) if telling & words else None
         if chosen is not None:
             text = message(
                 "resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=chosen.name
             )
             return _identity(chosen, How.LOOSE, name, (Assumption(as_text(text), why),))
     return None
+
+
+def _of_release(name: Name, telling: frozenset[str], beside: frozenset[str]) -> Entry | None:
+    """The model edited a second time: 'abliterated-v3.5' is a release of the edit, not of the model."""
+    word = next((word for word in name.words if word in telling), "")
+    head, _, tail = name.core.lower().partition(word)
+    return matched(parse(head + _EDITED_RELEASE.sub("", f"{word}{tail}", count=1)).distinguishing - beside)
 
 
 def _loosely(chosen: Entry, name: Name) -> tuple[Assumption, ...]:
@@ -264,9 +313,9 @@ _FULL = "full"  # the whole model, not a distilled one
 
 def _undiminished(name: Name) -> Entry | None:
     """The largest model of what is named besides; a short name (R1) counts where it is all that is left."""
-    by_size = largest(name.distinguishing - {_FULL})
-    identity = names().get(key("".join(word for word in name.words if word != _FULL)))
-    return by_size or (entry(identity) if identity else None)
+    named = largest(name.distinguishing - {_FULL})
+    identity = exactly(" ".join(word for word in name.words if word != _FULL))
+    return named or (entry(identity) if identity else None)
 
 
 def _identity(

@@ -207,6 +207,31 @@ def names() -> Mapping[str, str]:
     return exact
 
 
+_NUMBERS = re.compile(r"\d+(?:\.\d+)*")
+
+
+def exactly(name: str) -> str | None:
+    """The id of the entry that is called `name`, its case and punctuation aside; None where there is none.
+
+    Numbers must be told apart alike: 'qwen 27b' is no Qwen2-7B, though both are the same letters.
+    """
+    written = key(name)
+    identity = names().get(written)
+    if identity is None:
+        return None
+    texts = (text for text in (*entry(identity).spellings, *entry(identity).tags) if _is_called(text, written))
+    return identity if any(_NUMBERS.findall(text) == _NUMBERS.findall(name) for text in texts) else None
+
+
+def written_together(name: str) -> str | None:
+    """The id of the entry whose name has the same letters and digits, wherever one number ends and the next begins."""
+    return names().get(key(name))
+
+
+def _is_called(text: str, written: str) -> bool:
+    return written in {key(text), key(text.rpartition("/")[2])}
+
+
 def tags() -> Mapping[str, str]:
     """Every tag of Ollama's library, in lower case with its colon (`qwen3:4b`), and its entry's id."""
     tag_ids: Mapping[str, str] = _compiled()["tags"]
@@ -344,7 +369,7 @@ def repository_of(identity: str) -> str | None:
 
 def model(name: str) -> Model:
     """The model called `name`: id, alias, repository, tag (`r1:70b`) or a loose name. Raises UnknownName."""
-    exact = tags().get(name.strip().lower()) or names().get(key(name))
+    exact = tags().get(name.strip().lower()) or exactly(name)
     if exact is not None:
         return by_id(exact)
     from wellfed.catalog.model_names import resolve  # only loose names need it

@@ -44,7 +44,7 @@ NEUTRAL = frozenset(_SAYING_NOTHING.split())
 _BRAND_WORDS = (
     "nvidia meta google microsoft ibm openai mistralai moonshotai moonshot zai thudm zhipuai zhipu alibaba tencent "
     "baidu bytedance xai lgai ai21 tiiuae cohere amazon apple unsloth bartowski mradermacher ubergarm lmstudio "
-    "thebloke"
+    "thebloke arcee c4ai upstage"
 )
 _OWNER_WORDS = (
     "qwen deepseek-ai meta-llama z-ai zai-org liquidai minimaxai stepfun-ai xiaomimimo ibm-granite inclusionai "
@@ -125,7 +125,8 @@ def _without_brand(words: tuple[str, ...]) -> tuple[str, ...]:
 
 _FORMAT = regex(
     r"(?<![A-Za-z0-9])(?:"
-    r"(?:UD-|i1-|smol-|mix-)?(?:I?Q[1-8]_[A-Z0-9]+(?:_[A-Z0-9]+)*|I?Q[1-8]|TQ[12]_0|I2_S)"
+    r"(?:UD-|i1-|smol-|mix-)?(?:I?Q[1-8]_[A-Z0-9]+(?:_[A-Z0-9]+)*|Q[2-6][ -]?K(?:[ _-]?(?:XL|[SML]))?|"
+    r"IQ[1-4][ -]?(?:XXS|XS|NL|[SM])|Q[458][ -]?[01]|I?Q[1-8]|TQ[12]_0|I2_S)"
     r"|(?:MX|NV)FP[468](?:A16)?(?:[_-]MOE)?|BF16|FP(?:32|16|8|4)(?:[_-](?:dynamic|block|static|per-?tensor))*|F(?:32|16)|E4M3"
     r"|GPTQ(?:Model)?|AWQ|HQQ|AQLM|VPTQ|torchao|Quark|autoround|auto-round|bnb|bitsandbytes|NF4"
     r"|EXL[23]|MLX|DWQ|QAT|OptiQ"
@@ -160,9 +161,13 @@ def _written(words: str) -> str:
     plain_words = re.sub(r"[ _]?-[ _]?|\s", "-", words).lower()
     if plain_words.startswith("onnx"):  # what runs it is no part of the format
         return "onnx"
+    spoken = _SPOKEN_TYPE.fullmatch(plain_words)
+    if spoken:
+        return "_".join(part for part in spoken.groups() if part)
     return _CALLED.get(plain_words, plain_words)
 
 
+_SPOKEN_TYPE = regex(r"((?:ud-|i1-|smol-|mix-)?i?q[1-8])[_-]?(k|xxs|xs|nl|s|m|0|1)(?:[_-]?(xl|s|m|l))?")  # q4km, Q4 K M
 _CALLED = {"gptqmodel": "gptq", "compressed-tensors": "ct"}
 
 _BITS = regex(r"^(\d(?:\.\d+)?)-?bits?$", of=("bit",))
@@ -180,6 +185,7 @@ _DETAIL = regex(
 )
 _TOKEN = regex(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*|[^\W\d_a-z]+")  # letters of other scripts are words too
 _APART = regex(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(?:billion|bn|b)\b(?! ?/s)")
+_FIRST_R1 = regex(r"^r1(?=[ _-])", of=("r1",))  # R1-0528, r1 70b: DeepSeek's, where nothing stands before it
 _SIZE = regex(r"(\d+(?:\.\d+)?)([bmt])")
 _ACTIVE = regex(r"a(\d+(?:\.\d+)?)([bm])")
 _NUMBER = regex(r"v?(\d+(?:\.\d+)*)")
@@ -190,7 +196,7 @@ _LEAST_PARAMETERS_M = 20  # 1m and 10m are contexts
 
 def _words(core: str) -> tuple[str, ...]:
     text = re.sub(r"(?<=\d)_(?=\d)", ".", core.lower()).replace("+", " plus ")
-    text = _APART.sub(r"\1b", text)
+    text = _FIRST_R1.sub("deepseek-r1", _APART.sub(r"\1b", text))
     words: list[str] = []
     for token in _TOKEN.findall(text):
         words += _typed(token)

@@ -44,8 +44,8 @@ class OfWhich(UnknownModel):
         self.hint = as_text(advice)
 
 
-def unknown_model(shown: str, words: frozenset[str]) -> UnknownModel:
-    """The error for a name, with its neighbours."""
+def unknown_model(shown: str, words: frozenset[str], likest: str | None = None) -> UnknownModel:
+    """The error for a name, with its neighbours, `likest` before all others."""
     forms = without_sizes(words)
     if forms == {"full"}:
         text = "undiminished is said of many models; most mean DeepSeek-R1 with 671B: {near}"
@@ -54,7 +54,8 @@ def unknown_model(shown: str, words: frozenset[str]) -> UnknownModel:
         near = _distilled(next((billions(word) for word in words if billions(word)), None))
         text = "distilled from which model? Most mean those made from DeepSeek-R1: {near}"
         return OfWhich(shown, near, message("resolve.distill.hint", text, near=Listing(near)))
-    return UnknownModel(shown, neighbours(words))
+    first = (likest,) if likest and entry(likest).task is not Task.NOT_A_LANGUAGE_MODEL else ()
+    return UnknownModel(shown, tuple(dict.fromkeys((*first, *neighbours(words))))[:_OFFERED])
 
 
 _FULL = ("deepseek-r1", "deepseek-r1-0528")
@@ -71,16 +72,21 @@ def _distilled(size: float | None) -> tuple[str, ...]:
 def neighbours(words: frozenset[str], count: int = _OFFERED) -> tuple[str, ...]:
     """Ids of the family that `words` name, nearest in variant, generation and size first; empty without a family."""
     size = next((billions(word) for word in words if billions(word) and not is_active(word)), None)
-    bare = without_sizes(words)
+    named = _called(words)
+    bare = (without_sizes(words) - named.keys()) | frozenset(named.values())
     ranked = {
         identity: max(_rank(line, bare, size) for line in spellings(identity))
-        for family in _called(words)
+        for family in named.values()
         for identity in families()[family]
         if entry(identity).task is not Task.NOT_A_LANGUAGE_MODEL
     }
-    if not bare - families().keys():  # a family alone: its newest
-        return tuple(sorted(ranked, key=_newest, reverse=True)[:count])
+    if not bare - families().keys():  # a family alone, or with a size: of that size the newest
+        return tuple(sorted(ranked, key=lambda name: (_is_near(name, size), *_newest(name)), reverse=True)[:count])
     return tuple(sorted(ranked, key=lambda identity: ranked[identity], reverse=True)[:count])
+
+
+def _is_near(identity: str, size: float | None) -> bool:
+    return size is not None and _distance(identity, size) < _SAME_SIZE
 
 
 def _newest(identity: str) -> tuple[bool, str]:
@@ -92,29 +98,41 @@ def _newest(identity: str) -> tuple[bool, str]:
 _WRITING = (Task.TEXT, Task.VISION_LANGUAGE, Task.OMNI)
 
 
-def _called(words: frozenset[str]) -> frozenset[str]:
-    """The families among the words; where none is, those that a word may be a misspelling of."""
+def _called(words: frozenset[str]) -> dict[str, str]:
+    """The families among the words; where none is, those that a word may be a misspelling of, by that word."""
     listed = frozenset(families())
     if words & listed:
-        return words & listed
+        return {word: word for word in words & listed}
     letters = [word for word in words if word.isalpha() and len(word) >= _LEAST_LETTERS]
-    return frozenset(near for word in letters for near in get_close_matches(word, listed, 1, _LIKENESS))
+    meant = {word: _misspelt(word, listed) for word in letters}
+    return {word: family for word, family in meant.items() if family}
+
+
+def _misspelt(word: str, listed: frozenset[str]) -> str | None:
+    """The family with the same letters in another order, else the likest; None where none is like it."""
+    swapped = next((family for family in listed if sorted(family) == sorted(word) and family[0] == word[0]), None)
+    return swapped or next(iter(get_close_matches(word, listed, 1, _LIKENESS)), None)
 
 
 _LEAST_LETTERS, _LIKENESS = 4, 0.8
 
 
 def _rank(line: Spelling, words: frozenset[str], size: float | None) -> tuple[float, float]:
-    """How many words are shared (an extra one counts half against it), then likeness of the rest and of the size.
+    """How many words are shared (an extra one counts half against it), the size among them; then likeness of the rest.
 
     Another generation's word (r1 for r2, 4 for 4.1) counts nearly as much as the word itself, the nearer the more.
     """
     bare = without_sizes(line.words)
     wanted_generations = [number for word in words - bare if (number := _generation(word))]
     kin = {word: max((_near(number, word) for number in wanted_generations), default=0.0) for word in bare - words}
-    shared = len(bare & words) + sum(credit or -0.5 for credit in kin.values())
+    distance = _distance(line.id, size)
+    sized = _SIZED if size is not None and distance < _SAME_SIZE else 0.0
+    shared = len(bare & words) + sum(credit or -0.5 for credit in kin.values()) + sized
     likeness = SequenceMatcher(None, " ".join(sorted(bare)), " ".join(sorted(words))).ratio()
-    return shared, likeness - _distance(line.id, size)
+    return shared, likeness - distance
+
+
+_SIZED, _SAME_SIZE = 0.75, 0.05  # what a size of the asked one's counts as; decades, 12 %
 
 
 def _generation(word: str) -> tuple[str, float] | None:

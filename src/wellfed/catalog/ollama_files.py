@@ -6,8 +6,14 @@ github.com/auditomatic/ollama-models-registry (2026-08-21; read 2026-11-29).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wellfed.catalog.models import tags
 from wellfed.catalog.name_words import parse, plain
+from wellfed.models.quantisation import Quantisation
+from wellfed.models.quantisation_names import quantisation
+from wellfed.models.recipes_ollama import MAKER
+from wellfed.patterns import regex
 
 _USUAL = "q4_k_m"
 _Q4_0 = frozenset({  # models, and single tags
@@ -67,16 +73,35 @@ _UNKNOWN = frozenset({
     "nemotron-3-ultra", "nemotron-nano", "nemotron3", "nomic-embed-text-v2-moe", "qvq", "qwen3.8-flash-next",
     "r1", "smollm3", "v3", "wizardlm",
 })  # fmt: skip
+_TAG = regex(r"[a-z0-9][a-z0-9._-]*:[a-z0-9][a-z0-9._-]*")
 _BY_TAG = {tag: name for name, listed in _OTHERS.items() for tag in listed}
 _NO_FILE = ("cloud", "mlx", "qat", "mtp", "coding")
 
 
 def default_of(text: str) -> str | None:
-    """The quantisation that `ollama pull TAG` fetches; None where `text` is no such tag, or nobody said."""
-    tag = next((tag for tag in (plain(text).lower(), parse(text).core.lower()) if ":" in tag and tag in tags()), "")
+    """The quantisation that `ollama pull TAG` fetches; None where `text` is no such tag, or nobody said.
+
+    A tag that is not listed here is one of a library that grows: its file is the usual one.
+    """
+    written = plain(text).lower()
+    tag = next((one for one in (written, parse(text).core.lower()) if ":" in one and one in tags()), "")
+    tag = tag or (written if _TAG.fullmatch(written) else "")
     if not tag or any(word in tag.partition(":")[2].split("-") for word in _NO_FILE):
         return None
     model = tag.partition(":")[0]
     if model in _UNKNOWN:
         return None
     return "q4_0" if model in _Q4_0 or tag in _Q4_0 else _BY_TAG.get(tag, _USUAL)
+
+
+_GGUF_OF = {"bf16": "gguf-bf16", "fp16": "f16", "fp32": "gguf-f32"}
+
+
+def as_served(chosen: Quantisation, written: str) -> Quantisation:
+    """The file of a tag with that format: GGUF, but for MLX's types, which hold no prediction layers."""
+    parts = written.split("-")
+    if chosen.id in _GGUF_OF and "mlx" not in parts:
+        chosen = quantisation(_GGUF_OF[chosen.id])
+    elif chosen.family != "gguf" and not chosen.id.endswith("-experts"):
+        chosen = replace(chosen, mtp_bytes=0.0)
+    return replace(chosen.made_by(MAKER), trained="qat" in parts)

@@ -90,7 +90,7 @@ _KINDS: Mapping[str, str] = {
         encodec\w* dacvae codec\d*""",
     "speech recognition": r"""\w*asr\d* whisper\w* parakeet\w* canary wav2vec\d* hubert \w*paraformer\w* sensevoice\w*
         moonshine transcribe\w* stt diarization pyannote conformer speechbrain vad diarize\w* \w*sortformer diar
-        titanet w2v unispeech mms""",
+        titanet w2v unispeech mms wavlm data2vec""",
     "video": r"""\w*video(?:gen|edit)? wan\d*(?:\.\d+)? wanx ltxv? cogvideox? mochi opensora animatediff skyreels t2v
         i2v ti2v s2v r2v vace text2video image2video text2world video2world seedance longvie svd sora mova""",
     "image": r"""\w*image(?:edit|gen)? sdxl sd\d(?:\.\d+)? sd flux(?:\.?\d+)? kolors pixart sana kandinsky\d* hidream
@@ -99,13 +99,13 @@ _KINDS: Mapping[str, str] = {
         ideogram\d* krea nextstep step1x glide imagen srpo visiontokenizer emu3""",
     "diffusion": r"\w*diffusion\w* llada\w* diffucoder",
     "music and sound": r"""musicgen audiogen audioldm\d* acestep songgen\w* riffusion music songbloom \w*sfx lyria
-        deepfilternet\w* audiodit dac""",
+        deepfilternet\w* audiodit dac mimi tokenizer vggish yamnet \w*clap""",
     "3D": r"hunyuan3d hunyuanworld 3d trellis triposr triposg pointe",
     "detection and segmentation": r"""yolo\w* \w*detr sam\d*(?:\.\d+)? dinov?\d* \w*dino owlvit owlv\d segformer
         mask2former maskformer deeplab\w* detection detector segmentation depth midas det \w*doclayout\w* layout
         perception locateanything locate""",
     "image classification and embedding": r"""vit deit resnet\d* convnext\w* swin\w* efficientnet\w* \w*clip
-        \w*siglip\d*""",
+        \w*siglip\d* webssl vjepa\d* tipsv\d videoprism radio""",
     "robot action": r"openvla smolvla gr00t vla pi0\d* alpamayo",
     "world model": r"cosmos\d*",
     "forecasting": r"chronos timesfm moirai",

@@ -24,6 +24,7 @@ _CUT = frozenset({"reap", "ream", "pruned"})
 _LEAST_SHARE = 0.25  # no published cut goes further than half
 _HALF_A_UNIT = 0.55e9  # 172B is anything from 171.5 to 172.5, a little more where the count was cut off
 _ROUNDING = 0.03  # names round: 82B is 81.9
+_EXACT = 0.005
 
 
 def pruned(name: Name) -> tuple[Entry, Model, Assumption] | None:
@@ -99,12 +100,26 @@ def _assumption(name: Name, original: Entry, remaining: int, experts: int) -> As
     return Assumption(as_text(text), sentence("pruned.name-tells-how", "the name tells how many parameters are left"))
 
 
-def _usual(experts: int, remaining: float, slack: float) -> int:
+def _usual(experts: int, remaining: float, rounded: float) -> int:
     """The cut of whole five per cents where one is within what a name rounds away, else the nearest number."""
-    usual = (experts - experts * percent // 100 for percent in range(5, 76, 5))
-    return min(
-        (n for n in usual if abs(n - remaining) <= slack), key=lambda n: abs(n - remaining), default=round(remaining)
-    )
+    near = (n for n in _usual_cuts(experts) if abs(n - remaining) <= rounded)
+    return min(near, key=lambda n: abs(n - remaining), default=round(remaining))
+
+
+def is_cut(original: Entry, model: Model) -> bool:
+    """Whether `model` is the entry's with fewer experts."""
+    return original.has_config and model.id != original.id and _experts(model) < _experts(by_id(original.id))
+
+
+def slack(original: Entry, model: Model) -> float:
+    """How far the size of a cut model may be from ours, as a share: names round, but a usual cut is known exactly."""
+    experts, remaining = _experts(by_id(original.id)), _experts(model)
+    usual = remaining in _usual_cuts(experts)
+    return _EXACT if usual else max(_EXACT, min(_ROUNDING, _HALF_A_UNIT / counts(model).parameters))
+
+
+def _usual_cuts(experts: int) -> list[int]:
+    return [experts - experts * percent // 100 for percent in range(5, 76, 5)]
 
 
 def _parameters_of_one_expert(model: Model) -> float:

@@ -15,7 +15,7 @@ from wellfed.frozen import dataclass
 from wellfed.message import listed, sentence
 from wellfed.models.config_reader import Config, Shape
 from wellfed.models.config_towers import NOTE, towers
-from wellfed.models.config_wrapper import language_model, task_of
+from wellfed.models.config_wrapper import has_no_head, language_model, task_of
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model, runs
 from wellfed.models.traits import TRAITS
@@ -161,7 +161,7 @@ def from_layers(
         vocabulary=reader.integer("vocab_size"),
         context_limit=reader.integer("max_position_embeddings", default=2048),
         layers=shape.layers,
-        tied_embeddings=shape.tied,
+        tied_embeddings=shape.tied or has_no_head(config),
         native_quantisation=stored.format,
         native_recipe=stored.recipe,
         native_kv=stored.kv,

@@ -24,7 +24,12 @@ def latent_attention(config: Config, index: int = 0) -> LatentAttention:
         kv_rank=config.integer("kv_lora_rank"),
         nope_dim=config.integer("qk_nope_head_dim"),
         rope_dim=config.count("qk_rope_head_dim"),
-        value_dim=config.integer("v_head_dim"),
+        value_dim=config.optional("v_head_dim")
+        or config.divided(
+            config.integer("hidden_size"),
+            config.integer("num_attention_heads"),
+            sentence("config-ordinary.hidden-size-per", "hidden_size per head"),
+        ),
         q_rank=config.optional("q_lora_rank"),
         indexer=_indexer(config, index),
         bias=config.flag("attention_bias"),

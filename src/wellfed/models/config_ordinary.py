@@ -163,7 +163,7 @@ def _chunks(config: Config) -> list[int | None]:
     kinds, no_rope = config.per_layer("layer_types"), config.per_layer("no_rope_layers")
     if kinds is not None:
         return [chunk if str(kinds[i]).startswith("chunked") else None for i in range(config.layers)]
-    if no_rope is not None:
+    if no_rope:
         return [chunk if no_rope[i] else None for i in range(config.layers)]
     period = config.integer("no_rope_layer_interval", default=_LLAMA4_PERIOD)
     return [chunk if (i + 1) % period else None for i in range(config.layers)]

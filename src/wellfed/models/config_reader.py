@@ -153,9 +153,9 @@ class Config:
         return number
 
     def per_layer(self, key: str) -> Sequence[object] | None:
-        """A list with one entry a layer, or None; a list that is too short is an error."""
+        """A list with one entry a layer; None where there is none or it is empty. One that is too short is an error."""
         value = self.find(key)
-        if not isinstance(value, list | tuple):
+        if not isinstance(value, list | tuple) or not value:
             return None
         if len(value) < self.layers:
             raise BadInput(

@@ -37,7 +37,7 @@ def towers(config: Mapping[str, object], hidden: int) -> tuple[Tensor, ...]:
         return (Tensor("vision", Part.VISION, 1, stated),)
     thinker = config.get("thinker_config")
     source = thinker if isinstance(thinker, Mapping) else config
-    tensors = []
+    tensors = [Tensor("vision", Part.VISION, 1, _CLIP_LARGE)] if _sees_by_clip(source) else []
     for key, part in (("vision_config", Part.VISION), ("visual", Part.VISION), ("audio_config", Part.AUDIO)):
         inner = source.get(key)
         count = _count(inner, hidden) if isinstance(inner, Mapping) else 0
@@ -46,12 +46,21 @@ def towers(config: Mapping[str, object], hidden: int) -> tuple[Tensor, ...]:
     return tuple(tensors)
 
 
+_CLIP_LARGE = 325_541_888  # CLIP ViT-L/14 at 336 with its projector: Phi-3-vision's 4,146,621,440 less its Phi-3
+
+
+def _sees_by_clip(config: Mapping[str, object]) -> bool:
+    processor = config.get("img_processor")
+    return isinstance(processor, Mapping) and processor.get("name") == "clip_vision_model"
+
+
 def _count(inner: Mapping[str, object], hidden: int) -> int:
     """Blocks, patch embedding, positions and projector."""
     flat = _flat(inner)
     reader = Config(flat, str(flat.get("model_type", "tower")))
-    width = _number(reader, "hidden_size", "embed_dim", "vt_hidden_size", "width", "d_model")
+    width = _number(reader, "embed_dim", "hidden_size", "vt_hidden_size", "width", "d_model")  # Qwen2-VL has both
     depth = _number(reader, "depth", "num_hidden_layers", "vt_num_hidden_layers", "layers", "encoder_layers")
+    depth += _number(reader, "num_global_layers")  # Llama 3.2's second stack
     if not width or not depth:
         return 0
     wide = _number(reader, "intermediate_size", "vt_intermediate_size", "encoder_ffn_dim") or _ratio(flat, width)
@@ -96,6 +105,9 @@ def _positions(reader: Config, width: int, patch: int) -> int:
     if height and wide:
         return height * wide * width
     image = _number(reader, "image_size")
+    ratios, tiles = reader.values.get("supported_aspect_ratios"), _number(reader, "max_num_tiles")
+    if isinstance(ratios, list) and tiles:  # Llama 3.2: a table of positions for each way to cut a picture into tiles
+        return (len(ratios) + 1) * tiles * ((image // patch) ** 2 + 1) * width
     rotary = reader.kind in {"pixtral", "qwen2_vl", "qwen2_5_vl"}
     return 0 if rotary else (image // patch) ** 2 * width
 
@@ -109,6 +121,6 @@ def _projector(reader: Config, flat: Mapping[str, object], width: int, hidden: i
     wide = width * merge * merge
     out = _number(reader, "out_hidden_size", "text_hidden_size") or hidden
     if merge == 1:
-        return wide * out
+        return (_number(reader, "vision_output_dim") or wide) * out
     levels = flat.get("deepstack_visual_indexes")
     return (wide * wide + wide * out) * (1 + (len(levels) if isinstance(levels, list) else 0))

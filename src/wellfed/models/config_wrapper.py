@@ -134,6 +134,17 @@ def _by_architecture(values: Mapping[str, object]) -> str | None:
     return _KIND_OF_ARCHITECTURE.get(str(first))
 
 
+_SEEING = ("vision_config", "visual", "vision_encoder", "img_processor")
+_HEADLESS = frozenset({"MistralModel", "Qwen2Model", "Qwen3Model", "Qwen3MoeModel", "LlamaModel", "GemmaModel",
+                       "Gemma2Model", "Phi3Model", "MiniCPMModel", "LlamaBidirectionalModel"})  # fmt: skip
+
+
+def has_no_head(config: Mapping[str, object]) -> bool:
+    """Whether the files hold a decoder without its head: what embedding models are published as."""
+    listed = config.get("architectures")
+    return isinstance(listed, list) and bool(listed) and str(listed[0]) in _HEADLESS
+
+
 def task_of(
     kind: str, config: Mapping[str, object], encoders: Collection[str], encoder_decoders: Collection[str]
 ) -> str:
@@ -141,13 +152,17 @@ def task_of(
     architectures = str(config.get("architectures", ""))
     if "SequenceClassification" in architectures:
         return "reranker"
+    if has_no_head(config):
+        return "embedding"
     if kind in encoders:
         return "embedding"
     if kind in encoder_decoders:
         return "encoder-decoder"
     if isinstance(config.get("thinker_config"), Mapping):
         return "omni"
-    sees = any(isinstance(config.get(key), Mapping) for key in ("vision_config", "visual", "vision_encoder"))
+    sees = any(
+        isinstance(config.get(key), Mapping) for key in ("vision_config", "visual", "vision_encoder", "img_processor")
+    )
     hears = isinstance(config.get("audio_config"), Mapping)
     sees = sees or "vision_parameters" in config
     return "omni" if sees and hears else "vision-language" if sees else "audio-language" if hears else "text"

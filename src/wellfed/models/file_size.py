@@ -7,6 +7,7 @@ differ by model and month: see `maker_spread`. A range is never wider than 8 % e
 from __future__ import annotations
 
 from wellfed.frozen import dataclass
+from wellfed.models import recipes_ollama
 from wellfed.models.maker_spread import spread
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights
@@ -47,7 +48,7 @@ def file_size(model: Model, quantisation: Quantisation) -> FileSize:
         low, high = (1.0, 1.0) if native or quantisation.recipe in {"bf16", "fp16", "fp32"} else _MADE
         return FileSize(total, total * low, total * high, in_memory.total)
     words = _BYTES_PER_WORD * model.vocabulary
-    mtp = in_memory.mtp if quantisation.predictors or _keeps_mtp(model) else 0.0
+    mtp = in_memory.mtp if quantisation.predictors or _keeps_mtp(model, quantisation.maker) else 0.0
     total, loaded = in_memory.total + mtp + words, in_memory.total
     if quantisation.file_bytes is not None:
         return FileSize(quantisation.file_bytes, quantisation.file_bytes, quantisation.file_bytes, loaded)
@@ -56,6 +57,8 @@ def file_size(model: Model, quantisation: Quantisation) -> FileSize:
     return FileSize(middle, middle * makers.low, middle * makers.high, loaded * makers.centre)
 
 
-def _keeps_mtp(model: Model) -> bool:
-    """Whether GGUF files of this model hold its prediction layers."""
+def _keeps_mtp(model: Model, maker: str) -> bool:
+    """Whether `maker`'s GGUF files of this model hold its prediction layers."""
+    if maker == recipes_ollama.MAKER:
+        return recipes_ollama.holds_prediction(model)
     return model.architecture in _KEEP_MTP or (model.released or "") >= _MTP_SINCE

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation
+from wellfed.models.recipes import OLD_Q2_K_UNTIL
 
 MOST = 0.08  # a range is never wider, either way
 
@@ -36,6 +37,8 @@ _UPSTREAM = (0.975, 1.08)  # makers widen, they rarely narrow
 _AS_IT_IS = frozenset({"mradermacher", "lmstudio-community", "ggml-org"})  # who take llama.cpp's mixes as they are
 _FAITHFUL = (0.985, 1.015)
 _LEGACY = (0.98, 1.045)
+
+_OLD_OR_NEW = (0.955, 1.02)  # Q2_K of a model before 2024: made then, or later and smaller (2.72 for 2.83 GB)
 
 _Ends = tuple[float, float]
 
@@ -145,9 +148,13 @@ def spread(model: Model, quantisation: Quantisation) -> Spread:
     if label in _IK_K or label.endswith(_OF_IK):
         return _between(*_IK)
     if released and released < _SINCE_BARTOWSKI:
-        return _EXACT if label in _PLAIN else _between(*_UPSTREAM)
+        return _EXACT if label in _PLAIN else _between(*(_OLD_OR_NEW if _may_be_old(model, label) else _UPSTREAM))
     table = _BARTOWSKI if maker == "bartowski" else _ANYBODY
     return _range_of(table, _WIDENED.get(label, label), model, _UPSTREAM)
+
+
+def _may_be_old(model: Model, label: str) -> bool:
+    return label == "Q2_K" and not model.is_moe and (model.released or "") < OLD_Q2_K_UNTIL
 
 
 # the mix that a file with a wider embedding and head is otherwise
@@ -167,7 +174,7 @@ def _range_of(table: dict[str, tuple[_Ends, _Ends]], label: str, model: Model, o
 
 
 def _between(low: float, high: float) -> Spread:
-    """The recipe's own size as the middle where both ends are near enough to it, else half way between them."""
-    plausible = low >= 1 - MOST and high <= 1 + MOST
-    centre = 1.0 if plausible else (low + high) / 2
+    """The recipe's own size as the middle where it lies between near ends, else half way between them."""
+    own = 1 - MOST <= low <= 1.0 <= high <= 1 + MOST
+    centre = 1.0 if own else (low + high) / 2
     return Spread(centre, max(1 - MOST, low / centre), min(1 + MOST, high / centre))

@@ -1,9 +1,9 @@
 """What a publisher's own files hold: the recipe in a config's quantisation settings, whoever wrote them.
 
 Understood: FP8 of DeepSeek's kind, ModelOpt, compressed-tensors, AWQ, GPTQ, AutoRound, bitsandbytes, HQQ, AQLM, VPTQ,
-torchao, Quark, fbgemm, EXL2 and EXL3, MLX, MXFP4, BitNet. Another method is refused by its name: it is never taken for
-BF16. Sources: quantizers of huggingface/transformers, vllm-project/compressed-tensors, NVIDIA/TensorRT-Model-Optimizer
-and each method's own repository (read 2026-11-29).
+torchao, Quark, fbgemm, EXL2 and EXL3, MLX, MXFP4, BitNet, quanto, FP-Quant, W4AFP8, ParoQuant. Another method is
+refused by its name: it is never taken for BF16. Sources: quantizers of huggingface/transformers,
+vllm-project/compressed-tensors, NVIDIA/TensorRT-Model-Optimizer and each method's own repository (read 2026-11-29).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def native_recipe(config: Settings) -> Recipe:
     settings = _settings(config)
     if settings is None:
         return Recipe(_PLAIN[wide], "", "", wide)
-    method = _method(settings)
+    method = _sparse(settings) or _method(settings)
     reader = _READERS.get(method)
     if reader is None:
         near = nearest(method, _READERS)
@@ -92,6 +92,13 @@ def _settings(config: Settings) -> Settings | None:
     if stated is None and _small_experts(config, {}):
         return {"quant_method": "fp8", "weight_block_size": [128, 128]}
     return stated
+
+
+def _sparse(settings: Settings) -> str | None:
+    """How values left out are stored, where they are: nothing here counts such files."""
+    sparsity = settings.get("sparsity_config")
+    form = sparsity.get("format") if isinstance(sparsity, Mapping) else None
+    return form if isinstance(form, str) and form.startswith("sparse") else None
 
 
 def _method(settings: Settings) -> str:
@@ -382,6 +389,29 @@ def _eight(settings: Settings, wide: str) -> Recipe:
     return Recipe("fp8", str(settings.get("quant_method")), "FP8-ROW", wide, kept_in(settings))
 
 
+def _quanto(settings: Settings, wide: str) -> Recipe:
+    """optimum-quanto: eight bits a row, fewer with a scale and a shift for 128 weights."""
+    named = str(settings.get("weights", "int8"))
+    if "8" in named:
+        return Recipe("fp8" if "float" in named else "int8", "quanto", "INT8", wide, kept_in(settings))
+    bits = 2 if "2" in named else 4
+    return Recipe(integer_format(bits), "quanto", f"HQQ{bits}-G128", wide, kept_in(settings))
+
+
+def _fp_quant(settings: Settings, wide: str) -> Recipe:
+    named = "nvfp4" if settings.get("forward_dtype") == "nvfp4" else "mxfp4"
+    return Recipe(named, "fp_quant", _MLX_MODES[named], wide, kept_in(settings))
+
+
+def _marlin(settings: Settings, wide: str) -> Recipe:
+    return Recipe("int4", "marlin", _integer(4, _group(settings), zeros=False), wide, kept_in(settings))
+
+
+def _w4afp8(settings: Settings, wide: str) -> Recipe:
+    """SGLang's: routed experts in four bits beside FP8."""
+    return Recipe("int4", "w4afp8", "FP8", wide, kept_in(settings), experts="INT4-G128S")
+
+
 _READERS: dict[str, Callable[[Settings, str], Recipe]] = {
     "fp8": _fp8, "fbgemm_fp8": _fbgemm, "finegrained_fp8": _fp8, "ptpc_fp8": _eight, "w8a8_fp8": _eight,
     "awq": _awq, "awq_marlin": _awq, "gptq": _gptq, "gptq_marlin": _gptq, "gptqmodel": _gptq,
@@ -391,5 +421,6 @@ _READERS: dict[str, Callable[[Settings, str], Recipe]] = {
     "torchao": _torchao, "quark": quark, "exl2": _exl, "exl3": _exl, "mlx": _mlx, "mxfp4": _mxfp4,
     "bitnet": _bitnet, "eetq": _int8, "w8a8_int8": _int8, "experts_int8": _int8, "ascend": _int8,
     "compressed-tensors": compressed_tensors, "modelopt": modelopt, "modelopt_fp4": modelopt, "nvfp4": modelopt,
-    "modelopt_mixed": modelopt, "mxfp8": _mxfp8,
+    "modelopt_mixed": modelopt, "mxfp8": _mxfp8, "petit_nvfp4": modelopt, "moe_wna16": _gptq, "paroquant": _awq,
+    "quanto": _quanto, "fp_quant": _fp_quant, "marlin": _marlin, "w4afp8": _w4afp8,
 }  # fmt: skip

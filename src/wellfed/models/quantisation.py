@@ -11,8 +11,9 @@ from wellfed.models.attention import FullAttention
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model, tensors
-from wellfed.models.recipes import MIXES, Facts, Mix, gguf_type
-from wellfed.models.recipes_makers import ds4_type, kept_type, ollama_type, unsloth_type
+from wellfed.models.recipes import FUSED, MIXES, OLD_Q2_K, OLD_Q2_K_UNTIL, SINCE_2024, Facts, Mix, gguf_type
+from wellfed.models.recipes_makers import ds4_type, kept_type, unsloth_type
+from wellfed.models.recipes_ollama import holds_head_twice, ollama_type, trained_at_four_bits
 from wellfed.models.recipes_safetensors import scheme, scheme_type
 from wellfed.models.recipes_unsloth import ROUTED_BITS, UNSLOTH
 from wellfed.models.tensor import Part, Tensor
@@ -36,6 +37,7 @@ class Quantisation:
     mtp_bytes: float | None = None  # of multi-token-prediction layers beside `file_bytes`, where known
     resident: str = ""  # the type of all but routed experts, in files mixed by hand
     maker: str = ""  # who made the file, where it makes a difference: ollama
+    trained: bool = False  # a checkpoint trained for its format (QAT), as its publisher made it
     predictors: bool = False  # multi-token-prediction layers come along, says the file's name
     aliases: tuple[str, ...] = field(default=(), compare=False)
 
@@ -117,7 +119,7 @@ def tensor_type(model: Model, quantisation: Quantisation, tensor: Tensor) -> str
 
 def _gguf_kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], str]:
     """The types of a model's tensors: what is the same for all of them is looked up once."""
-    recipe, facts, resident_type = ALL_MIXES[quantisation.recipe], _facts(model), quantisation.resident
+    recipe, facts, resident_type = _mix(model, quantisation), _facts(model), quantisation.resident
     resident = Mix(resident_type, output=resident_type) if resident_type else recipe
 
     def kind(tensor: Tensor) -> str:
@@ -128,9 +130,19 @@ def _gguf_kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], 
     return kind
 
 
+def _mix(model: Model, quantisation: Quantisation) -> Mix:
+    """The mix of its name; Q2_K of models before 2024 is an older, wider one but where its maker came later."""
+    before = model.released is not None and model.released < OLD_Q2_K_UNTIL
+    old = quantisation.recipe == "Q2_K" and before and not model.is_moe and quantisation.maker not in SINCE_2024
+    return OLD_Q2_K if old else ALL_MIXES[quantisation.recipe]
+
+
 def _of_maker(model: Model, quantisation: Quantisation, mix: Mix, tensor: Tensor) -> str | None:
+    at_four_bits = trained_at_four_bits(model, tensor) if quantisation.trained else None
+    if at_four_bits:
+        return at_four_bits
     if quantisation.maker == "ollama":
-        return ollama_type(model.architecture, mix.base, tensor, sees=model.task in ("vision-language", "omni"))
+        return ollama_type(model, mix.base, tensor)
     if quantisation.maker == "ds4":
         return ds4_type(mix.base, tensor)
     if quantisation.maker == "unsloth" or quantisation.recipe.startswith("UD-"):
@@ -150,6 +162,7 @@ def _facts(model: Model) -> Facts:
         hidden=model.hidden,
         tied=model.tied_embeddings,
         gqa_70b=len(model.layers) == 80 and attention is not None and model.hidden == 8192 and not experts,
+        fused=model.architecture in FUSED,
         fused_as_values=not model.released or model.released >= _FUSED_AS_VALUES,
     )
 
@@ -254,6 +267,8 @@ def _scheme_kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor]
 
 
 def _by_recipe(model: Model, quantisation: Quantisation) -> Weights:
+    if quantisation.maker == "ollama" and holds_head_twice(model):
+        model = replace(model, tied_embeddings=False)
     sums, kind_of = tally(len(model.layers)), _kinds(model, quantisation)
     size = cache(lambda kind, rows, columns, count: TYPES[kind].size(rows, columns, count))  # layers are mostly alike
     for tensor in tensors(model):

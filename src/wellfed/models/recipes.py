@@ -28,6 +28,7 @@ class Facts:
     hidden: int = 0
     tied: bool = False
     gqa_70b: bool = False  # the 80-layer Llama-2/3 and Qwen shapes
+    fused: bool = False  # the GGUF holds query, key and value as one matrix, though the config's layers do not
     fused_as_values: bool = True  # attn_qkv as attn_v: since llama.cpp #19770, of March 2026
 
 
@@ -197,6 +198,11 @@ MIXES["IQ1_M_R4"] = replace(MIXES["IQ1_S_R4"], base="IQ1_M_R4")
 MIXES["Q8_KV"] = Mix("Q8_KV", output="Q8_KV")
 MIXES["Q8_K_R8"] = Mix("Q8_K_R8", output="Q8_K_R8")
 
+# Q2_K until llama.cpp #4773 of January 2024: all feed-forward matrices in Q3_K (Llama-2-7B takes 2.83 GB)
+OLD_Q2_K = replace(MIXES["Q2_K"], up="Q3_K")
+OLD_Q2_K_UNTIL = "2024"
+SINCE_2024 = frozenset({"mradermacher", "bartowski", "unsloth", "lmstudio-community", "ggml-org"})  # who began later
+
 # What a row that does not divide into blocks of 256 gets instead.
 _FALLBACK = {
     "IQ1": "IQ4_NL", "IQ2": "IQ4_NL", "IQ3": "IQ4_NL", "IQ4": "IQ4_NL", "IQ5": "Q5_0", "IQ6": "Q8_0",
@@ -262,6 +268,8 @@ _RULE_OF_ROLE = {
     "ffn_up": "up", "ffn_gate": "up", "ffn_up_exps": "up", "ffn_gate_exps": "up", "ffn_up_shexp": "up",
     "ffn_gate_shexp": "up", "ffn_gate_up_exps": "up",
 }  # fmt: skip
+FUSED = frozenset({"chatglm", "qwen"})
+_JOINED = frozenset({"attn_q", "attn_k", "attn_v"})
 _UNQUANTISED = {Part.NORM, Part.ROUTER}
 _LEFT_ALONE = {"laurel_l", "laurel_r", "altup_proj", "per_layer_model_proj", "indexer_q"}  # small, and not quantised
 _PER_LAYER = "per_layer_token_embd"
@@ -296,9 +304,10 @@ def _mixed(mix: Mix, tensor: Tensor, facts: Facts) -> str:
         return _decide(mix.shared, default, index, facts)
     if tensor.role == "ffn_down_exps" and mix.routed_down:
         return _decide(mix.routed_down, default, index, facts)
-    if tensor.role == "attn_qkv" and not facts.fused_as_values:
+    role = "attn_qkv" if facts.fused and tensor.role in _JOINED else tensor.role
+    if role == "attn_qkv" and not facts.fused_as_values:
         return mix.fused or default
-    field = _RULE_OF_ROLE.get(tensor.role)
+    field = _RULE_OF_ROLE.get(role)
     return _decide(getattr(mix, field), default, index, facts) if field else default
 
 

@@ -1,21 +1,8 @@
-"""What makers of GGUF files do differently from llama.cpp's own mixes, where it is known.
-
-Ollama: server/quantization.go of ollama/ollama (read 2026-11-29); that its library's Qwen3 files keep the values'
-projection in F16 follows from their sizes (8B, 14B and 32B, to 0.1 %).
-"""
+"""What makers of GGUF files do differently from llama.cpp's own mixes, where it is known; Ollama: `recipes_ollama`."""
 
 from __future__ import annotations
 
 from wellfed.models.tensor import Part, Tensor
-
-_LATENT = frozenset({"attn_k_b", "attn_v_b", "attn_kv_a_mqa", "attn_q_a", "attn_q_b"})
-_DELTA = frozenset({"qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"})
-_QWEN3 = frozenset({"qwen3", "qwen3_moe"})
-_SIX = frozenset({"attn_v", "ffn_down_exps", "ffn_down_shexp"})
-_FOUR = frozenset(
-    {"attn_q", "attn_k", "attn_output", "attn_qkv", "attn_gate", "ssm_ba", "ssm_out", "ffn_gate_exps", "ffn_up_exps",
-     "ffn_gate_shexp", "ffn_up_shexp"}
-)  # fmt: skip
 
 
 def kept_type(architecture: str, tensor: Tensor) -> str | None:
@@ -43,24 +30,6 @@ def unsloth_type(recipe: str, mix: str, tensor: Tensor) -> str | None:
     if recipe in _UNSLOTH_PER_LAYER_XL:
         return _UNSLOTH_PER_LAYER_XL[recipe]
     return next((kind for start, kind in _UNSLOTH_PER_LAYER if mix.startswith(start)), "Q8_0")
-
-
-def ollama_type(architecture: str, mix: str, tensor: Tensor, sees: bool = False) -> str | None:
-    """The type that Ollama gives `tensor` instead of the mix's own; None where it follows llama.cpp.
-
-    `sees`: a vision-language model; its Qwen3 files are llama.cpp's.
-    """
-    if not tensor.is_matrix:
-        return None
-    if tensor.role in _LATENT:
-        return "Q8_0"
-    if tensor.part is Part.LOOKUP:
-        return "F16"
-    if architecture in _QWEN3 and not sees and tensor.role == "attn_v" and mix.startswith("Q4_K"):
-        return "F16"
-    if architecture in _DELTA and mix.startswith("Q4_K"):
-        return "Q6_K" if tensor.role in _SIX else "Q4_K" if tensor.role in _FOUR else None
-    return None
 
 
 def ds4_type(mix: str, tensor: Tensor) -> str | None:
