@@ -94,12 +94,12 @@ def assumption(pictures: Pictures, model: Model) -> Assumption:
     """How many tokens each picture becomes, as an assumption that the answer shows."""
     tokens, sight = pictures.seen.tokens, pictures.sight
     if sight is None:
-        text = sentence(
-            "pictures.as-told", "pictures in each prompt: {count}, {tokens} tokens each", count=pictures.count, tokens=tokens
-        )
+        template = "pictures in each prompt: {count}, {tokens} tokens each"
+        text = sentence("pictures.as-told", template, count=pictures.count, tokens=tokens)
         return Assumption(text, sentence("pictures.as-told.why", "as told"), reading=True)
     text = sentence(
-        "pictures.each", "pictures in each prompt: {count}, {width} x {height} pixels, {tokens:,} tokens each to {model}",
+        "pictures.each",
+        "pictures in each prompt: {count}, {width} x {height} pixels, {tokens:,} tokens each to {model}",
         count=pictures.count, width=pictures.width, height=pictures.height, tokens=tokens, model=model.name,
     )  # fmt: skip
     why = sentence("pictures.each.why", "by the rule of its processor")
