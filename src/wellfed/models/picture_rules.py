@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 
+from wellfed.models.picture_cuts import Grid, grids, masked, overlap, windows
 from wellfed.models.pictures import Rule, Seen, Sight
-
-Grid = tuple[int, int]  # rows, columns
 
 
 def seen(sight: Sight, width: int, height: int, most_tokens: int | None = None) -> Seen:
@@ -25,7 +24,7 @@ def largest(sight: Sight) -> Seen:
         tokens = sight.max_pixels // (sight.patch * sight.merge) ** 2
         return Seen(tokens + sight.around, tokens * sight.merge**2, tokens * sight.merge**2)
     side = sight.tile or 1
-    sides = [(10_000, 10_000), *((columns * side, rows * side) for rows, columns in _grids(sight.most))]
+    sides = [(10_000, 10_000), *((columns * side, rows * side) for rows, columns in grids(sight.most))]
     return max(
         (seen(sight, width, height) for width, height in sides),
         key=lambda seen_picture: (seen_picture.tokens, seen_picture.patches),
@@ -99,20 +98,14 @@ def _tiled(sight: Sight, grid: Grid, thumbnail: Seen | None = None) -> Seen:
     return Seen(tokens + overview.tokens + sight.per_tile + sight.around, count * patches + overview.patches, patches)
 
 
-def _grids(most: int, least: int = 1) -> list[Grid]:
-    """All grids of at most so many tiles, fewest first, as (rows, columns)."""
-    grids = {(h, w) for w in range(1, most + 1) for h in range(1, most + 1) if least <= w * h <= most}
-    return sorted(grids, key=lambda grid: (grid[0] * grid[1], grid[1]))
-
-
 def _closest(sight: Sight, width: int, height: int, most: int) -> Seen:
-    return _tiled(sight, _closest_grid(sight, width, height, _grids(sight.most)))
+    return _tiled(sight, _closest_grid(sight, width, height, grids(sight.most)))
 
 
-def _closest_grid(sight: Sight, width: int, height: int, grids: Iterable[Grid]) -> Grid:
+def _closest_grid(sight: Sight, width: int, height: int, allowed: Iterable[Grid]) -> Grid:
     """The grid whose shape is closest; of equal ones the larger, while it is less than twice the picture's area."""
     best, nearest = (1, 1), math.inf
-    for rows, columns in grids:
+    for rows, columns in allowed:
         apart = abs(width / height - columns / rows)
         larger = width * height > 0.5 * sight.tile**2 * rows * columns
         if apart < nearest or (apart == nearest and larger):
@@ -124,9 +117,9 @@ def _canvas(sight: Sight, width: int, height: int, most: int) -> Seen:
     def scale(grid: Grid) -> float:
         return min(grid[0] * sight.tile / height, grid[1] * sight.tile / width)
 
-    grids = _grids(sight.most)
-    larger = [grid for grid in grids if scale(grid) >= 1]
-    return _tiled(sight, min(larger, key=scale) if larger else max(grids, key=scale))
+    allowed = grids(sight.most)
+    larger = [grid for grid in allowed if scale(grid) >= 1]
+    return _tiled(sight, min(larger, key=scale) if larger else max(allowed, key=scale))
 
 
 def _nearly(sight: Sight, width: int, height: int, most: int) -> Seen:
@@ -135,7 +128,7 @@ def _nearly(sight: Sight, width: int, height: int, most: int) -> Seen:
     tall, wide = (max(sight.patch, round(side / unit) * unit) for side in (height, width))
     if tall * wide <= 2 * sight.max_pixels:
         return native
-    grid = _closest_grid(sight, width, height, _grids(sight.most, least=2))
+    grid = _closest_grid(sight, width, height, grids(sight.most, least=2))
     return _tiled(sight, grid, Seen(native.tokens - sight.around, native.patches, native.span))
 
 
@@ -190,9 +183,9 @@ def _slices(sight: Sight, width: int, height: int, most: int) -> Seen:
     if wanted <= 1:
         return _tiled(sight, (1, 1))
     counts = [count for count in (wanted - 1, wanted, wanted + 1) if 1 < count <= sight.most]
-    grids = [(count // columns, columns) for count in counts for columns in range(1, count + 1) if not count % columns]
+    found = [(count // columns, columns) for count in counts for columns in range(1, count + 1) if not count % columns]
     shape = math.log(width / height)
-    return _tiled(sight, min(grids, key=lambda grid: abs(shape - math.log(grid[1] / grid[0]))))
+    return _tiled(sight, min(found, key=lambda grid: abs(shape - math.log(grid[1] / grid[0]))))
 
 
 def _hd(sight: Sight, width: int, height: int, most: int) -> Seen:
@@ -207,6 +200,13 @@ def _hd(sight: Sight, width: int, height: int, most: int) -> Seen:
     tokens = (rows * columns + 1) * sight.tile_tokens + 1 + (rows + 1) * side
     patches = (sight.tile // sight.patch) ** 2
     return Seen(tokens + sight.around, (rows * columns + 1) * patches, patches)
+
+
+def _masked(sight: Sight, width: int, height: int, most: int) -> Seen:
+    rows, columns = math.ceil(height / sight.tile), math.ceil(width / sight.tile)
+    small = rows * columns <= sight.most
+    grid = (rows, columns) if small else _closest_grid(sight, width, height, grids(sight.most))
+    return masked(sight, width, height, grid)
 
 
 def _cross(sight: Sight, width: int, height: int, most: int) -> Seen:
@@ -230,5 +230,8 @@ _RULES: Mapping[Rule, Callable[[Sight, int, int, int], Seen]] = {
     Rule.GRID: _grid,
     Rule.SLICES: _slices,
     Rule.HD: _hd,
+    Rule.WINDOWS: windows,
+    Rule.OVERLAP: overlap,
+    Rule.MASKED: _masked,
     Rule.CROSS: _cross,
 }

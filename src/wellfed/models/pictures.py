@@ -28,6 +28,9 @@ class Rule(StrEnum):
     GRID = "grid"  # longest edge at a multiple of the tile, as many tiles as that needs
     SLICES = "slices"  # as many slices as the area needs, in the grid whose shape is closest
     HD = "hd"  # padded to whole tiles, their number bounded, a token ends each row
+    WINDOWS = "windows"  # whole, and cut by a window of fixed size, each row of windows but the last ends in a token
+    OVERLAP = "overlap"  # tiles that overlap by a margin, in the grid of least scaling, and the whole; tokens end rows
+    MASKED = "masked"  # tiles padded to the picture's shape, padding taken out; a token ends each row, and the whole
     CROSS = "cross"  # tiles that layers of their own attend to: the prompt grows by one token
 
 
@@ -99,6 +102,7 @@ class Sight:
     around: int = 0
     per_tile: int = 0
     row: int = 0
+    margin: int = 0  # patches of each side that a tile shares with the next
     grids: tuple[tuple[int, int], ...] = ()  # (rows, columns) of tiles that a list allows
     towers: tuple[Tower, ...] = ()
     local_tokens: int = 0
