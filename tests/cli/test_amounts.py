@@ -6,6 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from wellfed.catalog.han import number, simplified
 from wellfed.cli.money import Money, currency
 
 
@@ -47,3 +48,15 @@ def test_the_option_goes_before_what_an_amount_says() -> None:
 @pytest.mark.parametrize("text", ["0元", "三", "-3", "万元", "1.2.3", "12 000", "nan", "inf"])
 def test_what_is_no_amount_is_refused(text: str) -> None:
     assert CliRunner().invoke(told, ["--amount", text]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("一万万", 1e8), ("三万二千", 32_000), ("十五", 15), ("一亿二千万", 1.2e8), ("二万五", 25_000), ("一百零五", 105),
+        ("两千五百", 2500), ("二萬五", 25_000),
+    ],
+)  # fmt: skip
+def test_numbers_in_chinese_numerals(text: str, amount: float) -> None:
+    assert number(simplified(text)) == amount
+    assert Money(0, min_open=True).convert(f"{text}元", None, None) == amount

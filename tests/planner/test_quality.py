@@ -12,7 +12,10 @@ from samples import few
 from wellfed.catalog.models import entry_ids
 from wellfed.catalog.quality import benchmark_of, quality, quantisation_loss, scored_models
 from wellfed.cli.main import cli
+from wellfed.errors import BadInput
+from wellfed.verbs import fitting
 
+MACHINE = "2x rtx 4090, ryzen 9 7950x, 128gb"
 USES = ("chat", "code", "agent", "rag", "long")
 
 
@@ -58,3 +61,14 @@ def test_fit_ranks_by_it() -> None:
     done = CliRunner().invoke(cli, ["fit", "--on", "8x h200 sxm, 2x xeon 8480+", "--for", "agent", "--json"])
     first = json.loads(done.output)["models"][0]
     assert first["quality"]["benchmark"] == "SWE-bench Verified"
+
+
+def test_another_benchmark_may_be_named() -> None:
+    """RULER has fewer models, each with its source and date; a use that has no such scores says which it has."""
+    usual, named = fitting.fit(MACHINE, "rag", 3), fitting.fit(MACHINE, "rag", 3, benchmark="ruler")
+    figures = [row.quality for row in named.rows if row.quality]
+    assert figures and {figure.benchmark for figure in figures} == {"RULER"}
+    assert all("NVIDIA/RULER" in figure.source and figure.date for figure in figures)
+    assert {row.quality.benchmark for row in usual.rows if row.quality} == {"AA-LCR"}
+    with pytest.raises(BadInput, match="no scores of"):
+        fitting.fit(MACHINE, "chat", 3, benchmark="RULER")

@@ -21,6 +21,7 @@ def refit_all(folder: Path, told: Callable[[str], None] = lambda _: None) -> Ite
     """Fit, write into the package's data, and yield (name, errors left out) for each part."""
     if not any(folder.glob("*.csv")):
         raise BadInput(f"no measurement tables in {folder}", "give the folder that holds the CSV files")
+    _ensure_tables(folder)
     target = Path(wellfed.catalog.__file__).parent / "data" / "calibration"
     for name, fit in _parts():
         told(f"fitting {name} ...")
@@ -30,6 +31,21 @@ def refit_all(folder: Path, told: Callable[[str], None] = lambda _: None) -> Ite
         yield name, summary(found)
     told("widening intervals ...")
     yield from widen_all(folder)
+
+
+def _ensure_tables(folder: Path) -> None:
+    """Raises BadInput where a table is missing that a fit needs, before anything is fitted."""
+    from fits import measured, memory, serving
+
+    later = measured.folders(folder)
+    kinds = (((folder,), memory.TABLES), (later, measured.LOCAL_TABLES), (later, serving.TABLES))
+    missing = [
+        names for places, names in kinds if not any((place / name).exists() for place in places for name in names)
+    ]
+    if missing:
+        wanted = "; ".join(" or ".join(names) for names in missing)
+        raise BadInput(f"{folder} lacks tables that the calibration is fitted on: {wanted}",
+                       "the tables' columns: docs/accuracy.md")  # fmt: skip
 
 
 def widen_all(folder: Path) -> Iterator[tuple[str, str]]:

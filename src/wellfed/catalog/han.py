@@ -20,3 +20,23 @@ _TABLE = str.maketrans(_TRADITIONAL, _SIMPLIFIED)
 def simplified(text: str) -> str:
     """The text in simplified characters and plain width: `一張　４０９０ 顯卡` is `一张 4090 显卡`."""
     return text if text.isascii() else unicodedata.normalize("NFKC", text).translate(_TABLE)
+
+
+_DIGITS = {digit: value for value, digit in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+_UNITS = {"亿": 10**8, "万": 10**4, "千": 1000, "百": 100, "十": 10}  # largest first
+NUMERALS = "".join((*_DIGITS, *_UNITS))
+
+
+def number(text: str) -> int | None:
+    """A number in Chinese numerals: 三万二千, 一万万 (a hundred million), 二万五 (25,000); None for other text."""
+    signs = set(text)
+    return _value(text) if signs & set(_DIGITS) and signs & set(_UNITS) and not signs - set(NUMERALS) else None
+
+
+def _value(text: str) -> int:
+    for unit, size in _UNITS.items():
+        before, sign, after = text.rpartition(unit)
+        if sign:
+            tail = _DIGITS[after] * size // 10 if len(after) == 1 and after not in "零〇" else _value(after)
+            return (_value(before) if before else 1) * size + tail
+    return int("".join(str(_DIGITS[digit]) for digit in text) or 0)

@@ -34,6 +34,12 @@ def benchmark_of(use: str) -> str | None:
     return None if name is None else str(name)
 
 
+def benchmarks_of(use: str) -> tuple[str, ...]:
+    """All of a use, the usual one first."""
+    usual = benchmark_of(use)
+    return (*((usual,) if usual else ()), *_tables().get("others", {}).get(use, ()))
+
+
 @cache
 def _rows(benchmark: str) -> Mapping[str, Mapping[str, Any]]:
     """Value, source and date by model: of boards that are one source, and of figures that each have their own."""
@@ -44,9 +50,9 @@ def _rows(benchmark: str) -> Mapping[str, Mapping[str, Any]]:
     return rows | {name: {"value": value, **origin} for name, value in scores.items()}
 
 
-def quality(model_id: str, use: str) -> Quality | None:
-    """The model's score on the use's benchmark; None where it is not known."""
-    benchmark = benchmark_of(use)
+def quality(model_id: str, use: str, named: str | None = None) -> Quality | None:
+    """The model's score on the use's benchmark, or the one that is `named`; None where it is not known."""
+    benchmark = named or benchmark_of(use)
     if benchmark is None:
         return None
     row = _rows(benchmark).get(model_id)

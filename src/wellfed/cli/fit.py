@@ -23,17 +23,18 @@ _USES = ["chat", "code", "agent", "rag", "long"]
 @click.option(
     "--for", "use", type=click.Choice(_USES), default="chat", show_default=True, help="What it is wanted for."
 )
+@click.option("--benchmark", metavar="NAME", help="Rank by this one, e.g. RULER for rag and long.")
 @click.option("--top", type=Integer(1), default=10, show_default=True, help="Models to show.")
 @click.option("--all", "whole_families", is_flag=True, help="Every model, not the best one of each family.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def command(on: str | None, use: str, top: int, whole_families: bool, as_json: bool) -> None:
+def command(on: str | None, use: str, benchmark: str | None, top: int, whole_families: bool, as_json: bool) -> None:
     """Which models this machine serves well, best first: quality for the use, speed, first token, context.
 
     Exits with 1 when no model of the catalogue fits.
     """
     from wellfed.verbs import fitting
 
-    answer = fitting.fit(on, use, top, whole_families)
+    answer = fitting.fit(on, use, top, whole_families, benchmark=benchmark)
     if as_json:
         from wellfed.documents.fittings import fit_json
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from wellfed.catalog.han import simplified
+from wellfed.catalog.han import NUMERALS, number, simplified
 from wellfed.cli.numbers import Number
 from wellfed.patterns import regex
 
@@ -30,7 +30,7 @@ class Money(Number):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The amount as a number."""
-        match = _AMOUNT.fullmatch(simplified(value).strip()) if isinstance(value, str) else None
+        match = _AMOUNT.fullmatch(_in_digits(value)) if isinstance(value, str) else None
         if match is None:
             return super().convert(value, param, ctx)
         named_currency = _CURRENCIES.get((match["currency"] or match["sign"]).lower())
@@ -38,6 +38,17 @@ class Money(Number):
             ctx.meta[_SAID] = named_currency
         amount = float(match["number"].replace(",", "")) * _TIMES[match["times"].lower()]
         return super().convert(amount, param, ctx)
+
+
+_NUMERALS = regex(f"[{NUMERALS}]+")
+
+
+def _in_digits(value: str) -> str:
+    """The text with a number that is written in Chinese numerals in digits: 三万二千元 is 32000元."""
+    text = simplified(value).strip()
+    match = _NUMERALS.match(text.lstrip("¥￥"))
+    count = number(match[0]) if match else None
+    return text if match is None or count is None else text.replace(match[0], str(count), 1)
 
 
 class Hourly(click.ParamType):  # type: ignore[type-arg, unused-ignore]

@@ -59,10 +59,12 @@ class Fitted(Result):
         )
 
 
-def fit(on: str | None = None, *, for_: str = "chat", top: int = 10, all: bool = False) -> Fitted:
+def fit(
+    on: str | None = None, *, for_: str = "chat", benchmark: str | None = None, top: int = 10, all: bool = False
+) -> Fitted:
     """The models of the catalogue that a machine serves well, best first; `all`: every one, not one of each family.
 
     Raises Misuse for a use that there is not, UnknownName and BadInput for the machine.
     """
     options.in_range("top", top, 1)
-    return Fitted(fitting.fit(on, options.one_of(for_, USES, "for"), top, all))
+    return Fitted(fitting.fit(on, options.one_of(for_, USES, "for"), top, all, benchmark=benchmark))

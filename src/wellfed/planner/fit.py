@@ -38,6 +38,7 @@ class Use:
     workload: Workload
     least_tok_s: float
     most_ttft_s: float
+    benchmark: str | None = None  # by which models are ranked; None: the usual one
 
 
 USES: Mapping[str, Use] = {
@@ -84,15 +85,15 @@ def fit(machine: Machine, use: Use, calibration: Calibration, top: int = 10, who
     One row a family (the best of it) unless `whole_families`.
     """
     identities = [identity for identity in model_ids() if entry(identity).task in _GENERAL]
-    scored = sorted((i for i in identities if quality(i, use.name)), key=lambda i: -_value(i, use))
-    others = sorted((i for i in identities if not quality(i, use.name)), key=_by_size)
+    scored = sorted((i for i in identities if quality(i, use.name, use.benchmark)), key=lambda i: -_value(i, use))
+    others = sorted((i for i in identities if not quality(i, use.name, use.benchmark)), key=_by_size)
     room = _memory_bytes(machine)
     quick: list[Fitting] = []
     slow: list[Fitting] = []
     families: set[str] = set()
     looked_at = 0
     for identity in (*scored, *others):
-        if not quality(identity, use.name) and _enough((*quick, *slow), top, whole_families):
+        if not quality(identity, use.name, use.benchmark) and _enough((*quick, *slow), top, whole_families):
             break
         family = _family(identity)
         if (not whole_families and family in families) or not _may_fit(identity, room):
@@ -143,7 +144,7 @@ def _rank(row: Fitting) -> tuple[int, bool, float, float]:
 
 
 def _value(identity: str, use: Use) -> float:
-    value = quality(identity, use.name)
+    value = quality(identity, use.name, use.benchmark)
     return value.value if value else 0.0
 
 
@@ -176,7 +177,7 @@ def _fitting(identity: str, machine: Machine, use: Use, calibration: Calibration
     best = search.rank(lean_layouts(machine, model)).best
     if best is None:
         return None
-    estimate, use_quality = best.estimate, quality(identity, use.name)
+    estimate, use_quality = best.estimate, quality(identity, use.name, use.benchmark)
     loss = quantisation_loss(best.layout.quantisation)
     score = None if use_quality is None else use_quality.value * (1 - (loss or 0.0))
     speed, wait = estimate.decode_tok_s.value / use.least_tok_s, estimate.ttft_s.value / use.most_ttft_s

@@ -14,12 +14,29 @@ if TYPE_CHECKING:
     from wellfed.planner.fit import Fit
 
 
-def fit(on: str | None = None, use: str = "chat", top: int = 10, whole_families: bool = False, users: int = 1) -> Fit:
-    """The models of the catalogue that a machine serves well, best first. Raises BadInput for an unknown use."""
-    return fit_on(inputs.machine(on), use, top, whole_families, users)
+def fit(
+    on: str | None = None,
+    use: str = "chat",
+    top: int = 10,
+    whole_families: bool = False,
+    users: int = 1,
+    benchmark: str | None = None,
+) -> Fit:
+    """The models of the catalogue that a machine serves well, best first; `benchmark`: by another than the use's own.
+
+    Raises BadInput for an unknown use, or a benchmark that the use has not.
+    """
+    return fit_on(inputs.machine(on), use, top, whole_families, users, benchmark)
 
 
-def fit_on(machine: Machine, use: str = "chat", top: int = 10, whole_families: bool = False, users: int = 1) -> Fit:
+def fit_on(
+    machine: Machine,
+    use: str = "chat",
+    top: int = 10,
+    whole_families: bool = False,
+    users: int = 1,
+    benchmark: str | None = None,
+) -> Fit:
     """The same for a machine at hand."""
     from wellfed.planner.fit import USES, fit
     from wellfed.planner.usable import usable
@@ -31,6 +48,20 @@ def fit_on(machine: Machine, use: str = "chat", top: int = 10, whole_families: b
         )
     usable_machine = usable(machine)
     wanted = USES[use]
+    if benchmark is not None:
+        wanted = replace(wanted, benchmark=_benchmark(use, benchmark))
     if users > 1:
         wanted = replace(wanted, workload=replace(wanted.workload, concurrency=users))
     return fit(usable_machine, wanted, inputs.calibration(machine=usable_machine), top, whole_families)
+
+
+def _benchmark(use: str, name: str) -> str:
+    """A benchmark of the use by its name in any case. Raises BadInput for another."""
+    from wellfed.catalog.quality import benchmarks_of
+
+    there = benchmarks_of(use)
+    for benchmark in there:
+        if benchmark.lower() == name.strip().lower():
+            return benchmark
+    said = sentence("fitting.no-such-benchmark", "no scores of {name!r} for {use}", name=name, use=use)
+    raise BadInput(said, sentence("fitting.benchmarks", "one of {names}", names=listed(there)))
