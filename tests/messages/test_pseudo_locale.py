@@ -245,7 +245,9 @@ def test_what_is_read_and_refused_is_all_in_words(vocabulary: set[str]) -> None:
 
 
 # commands to type, and sources, which are quoted as their publishers have them
-_QUOTED = re.compile(r"^\s*(wellfed |llama-server |numactl |\$ )|\(\d{4}-\d\d-\d\d\)$|: (NVIDIA|Intel|AMD) ")
+_QUOTED = re.compile(
+    r"^\s*(wellfed |llama-server |numactl |hf download |\$ )|\(\d{4}-\d\d-\d\d\)$|: (NVIDIA|Intel|AMD) "
+)
 
 
 def _plain_words(text: str, vocabulary: set[str]) -> set[str]:

@@ -93,7 +93,8 @@ def test_every_engine_that_a_plan_may_show_has_a_command(engine: Engine) -> None
     best = planning.plan(model, planning.PlanOptions(on=on, engines=(engine,))).ranking.best
     assert best is not None
     steps = next_steps(model, best, on)
-    assert len(steps.steps) == 2 and steps.downloads is not None
+    first = engine is Engine.KTRANSFORMERS  # the experts' own files
+    assert len(steps.steps) == 2 + first and steps.downloads is not None
     assert steps.downloads.size_bytes > 1e11
 
 

@@ -19,6 +19,9 @@ _MLX_OWNERS = frozenset({"mlx-community", "lmstudio-community"})
 _MLX_MODES = {"mxfp4": 4, "mxfp8": 8, "nvfp4": 4}
 # converters that leave multi-token-prediction layers out of what they write
 _WITHOUT_PREDICTORS = frozenset({"mlx", "exl2", "exl3"})
+# converters that quantise a head of its own beside embeddings in 16 bits where the model has one matrix for both
+# (exllamav3/architecture: `alt_key` of lm_head)
+_OWN_HEAD = frozenset({"exl2", "exl3"})
 _HEAD_BITS = 6  # exllama's default
 _GROUP = {"mlx": 64, "hqq": 64, "gptq": 128}
 
@@ -34,6 +37,9 @@ def as_published(model: Model, name: Name) -> Model:
 
     recipe = native_recipe({"quantization_config": settings})
     ahead = () if recipe.method in _WITHOUT_PREDICTORS else model.mtp_layers
+    if recipe.method in _OWN_HEAD and model.tied_embeddings:
+        counted = (model.parameters, model.total_parameters)
+        model = replace(model, tied_embeddings=False, counted_parameters=counted)
     return replace(model, native_quantisation=recipe.format, native_recipe=recipe, mtp_layers=ahead)
 
 
@@ -52,7 +58,8 @@ def _settings(name: Name) -> Mapping[str, Any] | None:
     method = next((part for part in parts if part in _SETTINGS), None)
     mode = next((part for part in parts if part in _MLX_MODES), None)
     if method == "mlx" or (method is None and name.owner in _MLX_OWNERS and (bits or mode)):
-        return _mlx(bits, mode)
+        rest = next((int(part[1]) for part in parts if _REST.fullmatch(part)), None)
+        return _mlx(bits, mode) if mode is None or rest is None else _mlx_beside(mode, rest)
     if vectors := _VECTORS.search(name.format or ""):
         return _vptq(*(int(number) for number in vectors.groups()))
     if name.owner == "meta-llama" and "fp8" in parts:
@@ -75,6 +82,22 @@ def _mlx(bits: float | None, mode: str | None) -> Mapping[str, Any] | None:
     if mode is not None:
         return {"quant_method": "mlx", "mode": mode, "bits": _MLX_MODES[mode], "group_size": 32}
     return None if bits is None or bits % 1 else {"quant_method": "mlx", "bits": int(bits), "group_size": _GROUP["mlx"]}
+
+
+_REST = regex(r"q([468])")  # MXFP4-Q8: experts in MXFP4, all else in 8 bits
+
+
+def _mlx_beside(mode: str, bits: int) -> Mapping[str, Any]:
+    """Experts as they were trained, attention, embedding and head in whole bits."""
+    own = {"bits": bits, "group_size": _GROUP["mlx"], "mode": "affine"}
+    modules = ("re:.*self_attn.*", "re:.*embed_tokens.*", "re:.*lm_head.*")
+    return {
+        "quant_method": "mlx",
+        "mode": mode,
+        "bits": _MLX_MODES[mode],
+        "group_size": 32,
+        **dict.fromkeys(modules, own),
+    }
 
 
 def _exl(method: str, bits: float) -> Mapping[str, Any]:

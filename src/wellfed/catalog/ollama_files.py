@@ -74,6 +74,9 @@ _UNKNOWN = frozenset({
     "r1", "smollm3", "v3", "wizardlm",
 })  # fmt: skip
 _TAG = regex(r"[a-z0-9][a-z0-9._-]*:[a-z0-9][a-z0-9._-]*")
+# Files of before April 2025, when llama.cpp's began to hold latent attention as latents (pull request 12801): of these
+# the cache keeps expanded keys and values, whatever runs them (ollama issue 10920: 164.8 GiB for 123 GiB of weights).
+_EXPANDED = frozenset({"deepseek-v2", "deepseek-v2.5", "deepseek-coder-v2", "deepseek-v3"})
 _BY_TAG = {tag: name for name, listed in _OTHERS.items() for tag in listed}
 _NO_FILE = ("cloud", "mlx", "qat", "mtp", "coding")
 
@@ -105,3 +108,14 @@ def as_served(chosen: Quantisation, written: str) -> Quantisation:
     elif chosen.family != "gguf" and not chosen.id.endswith("-experts"):
         chosen = replace(chosen, mtp_bytes=0.0)
     return replace(chosen.made_by(MAKER), trained="qat" in parts)
+
+
+def tag_of(name: str) -> str:
+    """What Ollama reads a name as: without a tag its `latest`, where the library has one."""
+    latest = f"{plain(name).lower()}:latest"
+    return latest if ":" not in name and latest in tags() else name
+
+
+def expands_latents(text: str) -> bool:
+    """Whether a tag's file makes llama.cpp cache expanded keys and values of latent attention."""
+    return plain(text).lower().partition(":")[0] in _EXPANDED

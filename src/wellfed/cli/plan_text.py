@@ -196,7 +196,7 @@ def limits(plan: Plan) -> tuple[Message, ...]:
     limit_lines.append(message("plan.limited", "limited by {limit}", limit=limit_words(estimate.limited_by)))
     if memory.max_context is not None:
         limit_lines.append(message("plan.max-context", "context up to {tokens} tokens", tokens=memory.max_context))
-    if memory.max_sequences is not None:
+    if memory.max_sequences is not None and plan.workload.request_rate is None:
         single, many = "room for {count} such user at a time", "room for {count} such users at a time"
         limit_lines.append(counted("plan.max-users", single, many, memory.max_sequences))
     if estimate.ttft_p99_s is not None:

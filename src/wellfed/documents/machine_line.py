@@ -14,6 +14,9 @@ def machine_line(machine: Machine) -> str:
     line = joined(", ", [*_gpus(machine), *_cpus(machine), _memory(machine)])
     if machine.count == 1:
         return line
+    if machine.network_bytes_per_s is None:
+        text = "{count} machines, joined by an unknown network, each {one}"
+        return sentence("machine-line.several-unjoined", text, count=machine.count, one=line)
     return sentence("machine-line.several", "{count} machines, each {one}", count=machine.count, one=line)
 
 

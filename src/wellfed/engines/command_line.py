@@ -13,9 +13,10 @@ from dataclasses import field
 from pathlib import PurePath
 
 from wellfed.engines import ollama
-from wellfed.engines.flags import MODEL, SETTINGS, SWITCHES
+from wellfed.engines.flags import MODEL, QUIET, SETTINGS, SWITCHES
 from wellfed.engines.pins import Pins, pinned
 from wellfed.engines.setters import Setter
+from wellfed.engines.typed_flags import as_named, expanded
 from wellfed.engines.versions import Version, version
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
@@ -28,7 +29,7 @@ class Command:
     """A command line, read: engine, model as it names it, what it pins.
 
     `serves`: a server, not a single answer or a benchmark. `version`: as an image's tag tells. `gpus`: as
-    CUDA_VISIBLE_DEVICES and its kin tell, by number; None where they do not.
+    CUDA_VISIBLE_DEVICES and its kin tell, by number; None where they do not. `called`: the name it is served by.
     """
 
     engine: Engine
@@ -38,6 +39,12 @@ class Command:
     serves: bool = True
     version: Version | None = None
     gpus: tuple[int, ...] | None = None
+    called: str = ""
+
+    @property
+    def is_ollama(self) -> bool:
+        """Whether the model is a tag of Ollama's library."""
+        return self.version is not None and self.version.is_front
 
 
 _PROGRAMS = {
@@ -48,18 +55,22 @@ _PROGRAMS = {
     "vllm": Engine.VLLM, "sglang": Engine.SGLANG, "trtllm-serve": Engine.TENSORRT_LLM,
     "mlx_lm.server": Engine.MLX, "mlx_lm.generate": Engine.MLX, "mlx_lm.chat": Engine.MLX,
     "lmdeploy": Engine.LMDEPLOY, "ds4-server": Engine.DS4, "ds4": Engine.DS4,
-    "ollama": Engine.LLAMA_CPP, "ollama.exe": Engine.LLAMA_CPP,
+    "ollama": Engine.LLAMA_CPP, "ollama.exe": Engine.LLAMA_CPP, "main": Engine.LLAMA_CPP,
 }  # fmt: skip
 _MODULES = {
     "sglang.launch_server": Engine.SGLANG, "vllm.entrypoints.openai.api_server": Engine.VLLM,
     "wellfed.launch.embedded": Engine.LLAMA_CPP, "mlx_lm": Engine.MLX, "mlx_vlm.server": Engine.MLX,
 }  # fmt: skip
-# Images that start an engine by themselves: the words after their name are its own.
+# Images that start an engine by themselves (the words after their name are its own), by how their names begin.
 _IMAGES = {
-    "vllm/vllm-openai": Engine.VLLM, "rocm/vllm": Engine.VLLM, "ggml-org/llama.cpp": Engine.LLAMA_CPP,
-    "ggerganov/llama.cpp": Engine.LLAMA_CPP, "ollama/ollama": Engine.LLAMA_CPP,
+    "vllm": Engine.VLLM, "sglang": Engine.SGLANG, "llama.cpp": Engine.LLAMA_CPP, "ollama": Engine.LLAMA_CPP,
+    "lmdeploy": Engine.LMDEPLOY, "tabbyapi": Engine.EXLLAMAV3,
 }  # fmt: skip
-_SINGLE = frozenset({"llama-cli", "llama-bench", "llama-completion", "llama-mtmd-cli", "llama-cli.exe"})
+_IMAGE = re.compile(r"(?:\w[\w.-]*(?::\d+)?/)+(?P<name>[\w.-]+)(?::(?P<tag>[\w.-]+))?(?:@sha256:\w+)?")
+_CPU_IMAGE = re.compile(r"-(cpu|xeon)\b")
+_CALLED = ("served-model-name", "alias", "a")
+_OLD_NAMES = frozenset({"main", "server"})  # of llama.cpp's programs, until June 2024
+_SINGLE = frozenset({"main", "llama-cli", "llama-bench", "llama-completion", "llama-mtmd-cli", "llama-cli.exe"})
 _NOT_MODELS = frozenset({"serve", "run", "server", "generate", "chat", "api_server", "start", "show", "ps"})
 _VISIBLE = frozenset({
     "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "NVIDIA_VISIBLE_DEVICES",
@@ -72,7 +83,9 @@ _ONLY_IK = frozenset({
 })  # fmt: skip
 _WINDOWS_PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:|\.{1,2})\\[^\s\"'*|()]*")
 _TABBY = frozenset({"--model-name", "--model-dir", "--cache-mode", "--cache-size", "--max-seq-len"})  # of TabbyAPI
-_STAGES = "VLLM_PP_LAYER_PARTITION"
+_FLAGS_OF = {  # variables that no flag of their engine stands for
+    "VLLM_PP_LAYER_PARTITION": "pp-layer-partition", "LMCACHE_MAX_LOCAL_CPU_SIZE": "lmcache-max-local-cpu-size",
+}  # fmt: skip
 _VARIABLE = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)", re.DOTALL)
 
 
@@ -82,22 +95,44 @@ def command(text: str) -> Command:
     Raises BadInput where no engine's program or no model is in it, and for values that cannot be.
     """
     try:
-        words = shlex.split(_joined(text), comments="\n" in text.strip())
+        words = shlex.split(_joined(expanded(text)), comments="\n" in text.strip())
     except ValueError as error:
         raise BadInput(message("command.quotes", "the command line's quotes do not match")) from error
+    words = _opened(words)
     program = _program(words)
     variables = _variables(words)
     if program.name.startswith("ollama"):
         return _ollama(program, variables, words)
     pairs, positional = _flags(program.rest, SETTINGS[program.engine])
-    pairs = [*_from_variables(variables), *_of_image(program.tag), *pairs]
+    others = [(_FLAGS_OF[name], value) for name, value in variables.items() if name in _FLAGS_OF]
+    pairs = [*_arguments(variables), *_of_image(program.tag), *pairs, *others]
     model = _model(pairs, positional, program.engine)
     if model is None:
         raise BadInput(message("command.no-model", "the command line names no model"))
     engine = _variant(program.engine, {key for key, _ in pairs})
-    pins = pinned(engine, pairs, strict=False)
+    pins = pinned(engine, as_named(engine, pairs), strict=False)
     serves = program.name not in _SINGLE and "generate" not in positional
-    return Command(engine, model, pins, tuple(words), serves, program.version, _visible(variables))
+    seen = () if _CPU_IMAGE.search(program.tag) else _visible(variables)
+    called = next((value for key, value in pairs if key in _CALLED and value), "")
+    return Command(engine, model, pins, tuple(words), serves, program.version, seen, called)
+
+
+_SHELLS = frozenset({"-c", "-lc", "-ic", "-ec", "/c", "-Command"})
+
+
+def _opened(words: list[str]) -> list[str]:
+    """The words, with those of a line that is handed to a shell (`bash -c "vllm serve ..."`) in its place."""
+    opened: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        opened += _split(word) if before in _SHELLS and len(word.split()) > 1 else [word]
+    return opened
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return [line]
 
 
 def _joined(text: str) -> str:
@@ -125,7 +160,9 @@ def _program(words: list[str]) -> _Found:
     """The engine's program, module or image, and the words after it."""
     for index, word in enumerate(words):
         name = PurePath(word.replace("\\", "/")).name
-        if name in _PROGRAMS and not (name == "server" and index and not word.endswith("/server")):
+        if name in _PROGRAMS and name == _name_of(words, index + 1):
+            continue  # `docker exec ollama ollama run ...`: the container's name
+        if name in _PROGRAMS and not (name in _OLD_NAMES and index and not word.endswith(f"/{name}")):
             return _Found(_PROGRAMS[name], name, words[index + 1 :])
         if word in _MODULES:
             return _Found(_MODULES[word], word, words[index + 1 :])
@@ -133,13 +170,19 @@ def _program(words: list[str]) -> _Found:
         if PurePath(word).name == "main.py" and _TABBY & set(words):
             return _Found(Engine.EXLLAMAV3, "main.py", words[index + 1 :])
     for index, word in enumerate(words):
-        name, _, tag = word.removeprefix("docker.io/").removeprefix("ghcr.io/").partition(":")
-        if name in _IMAGES:
-            label = "ollama" if name.startswith("ollama") else name
-            return _Found(_IMAGES[name], label, words[index + 1 :], _of_tag(_IMAGES[name], tag), tag)
+        image = _IMAGE.fullmatch(word)
+        begins = next((start for start in _IMAGES if image and image["name"].startswith(start)), None)
+        if image is not None and begins is not None:
+            engine, tag = _IMAGES[begins], f"{image['name']}:{image['tag'] or ''}"
+            label = "ollama" if begins == "ollama" else image["name"]
+            return _Found(engine, label, words[index + 1 :], _of_tag(engine, image["tag"] or ""), tag)
     problem = message("command.no-engine", "no engine's program is in the command line")
     programs = Listing(tuple(sorted({*_PROGRAMS, *_MODULES})))
     raise BadInput(problem, message("command.no-engine.hint", "programs that are read: {programs}", programs=programs))
+
+
+def _name_of(words: list[str], index: int) -> str:
+    return PurePath(words[index].replace("\\", "/")).name if index < len(words) else ""
 
 
 def _of_tag(engine: Engine, tag: str) -> Version | None:
@@ -157,22 +200,18 @@ def _variables(words: list[str]) -> dict[str, str]:
 
 def tells(variable: str) -> bool:
     """Whether an environment variable of this name tells an engine something that is read here."""
-    return variable in _VISIBLE or variable.startswith(("LLAMA_ARG_", "OLLAMA_")) or variable == _STAGES
+    return variable in _VISIBLE or variable.startswith(("LLAMA_ARG_", "OLLAMA_")) or variable in _FLAGS_OF
 
 
-def _from_variables(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """llama.cpp's LLAMA_ARG_CTX_SIZE=8192 is `--ctx-size 8192`; vLLM's stages of a pipeline have no flag."""
+_ARGUMENTS = {"n-parallel": "parallel", "ubatch": "ubatch-size", "batch": "batch-size"}
+
+
+def _arguments(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """llama.cpp's LLAMA_ARG_CTX_SIZE=8192 is `--ctx-size 8192`."""
     for name, value in variables.items():
-        if name == _STAGES:
-            yield "pp-layer-partition", value
         if name.startswith("LLAMA_ARG_"):
             flag = name.removeprefix("LLAMA_ARG_").lower().replace("_", "-")
-            yield (
-                {"n-parallel": "parallel", "hf-repo": "hf-repo", "ubatch": "ubatch-size", "batch": "batch-size"}.get(
-                    flag, flag
-                ),
-                value,
-            )
+            yield _ARGUMENTS.get(flag, flag), value
 
 
 def _visible(variables: Mapping[str, str]) -> tuple[int, ...] | None:
@@ -201,7 +240,13 @@ def _model(pairs: Iterable[tuple[str, str]], positional: Iterable[str], engine: 
     keys: tuple[str, ...] = ("model", "m", "model-path", "hf", "hf-repo", "hfr", "mu", "model-url")
     keys += ("model-name",) if engine is Engine.EXLLAMAV3 else ()
     model = next((model_flags[key] for key in keys if model_flags.get(key)), None)
-    return model or next((word for word in positional if word not in _NOT_MODELS and "=" not in word), None)
+    model = model or next((word for word in positional if word not in _NOT_MODELS and "=" not in word), None)
+    return model or next((value for key, value in pairs if _looks_like_model(value) and key not in QUIET), None)
+
+
+def _looks_like_model(value: str) -> bool:
+    """A file or a repository that an unknown switch took for its value."""
+    return value.lower().endswith(".gguf") or bool(re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", value))
 
 
 def _ollama(program: _Found, variables: Mapping[str, str], words: list[str]) -> Command:

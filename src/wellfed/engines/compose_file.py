@@ -24,11 +24,36 @@ def engine_lines(text: str) -> dict[str, str]:
         raise BadInput(message("compose.unread", "this is no compose file: its YAML cannot be read")) from error
     except RecursionError as error:
         raise BadInput(message("compose.unread", "this is no compose file: its YAML cannot be read")) from error
+    if isinstance(document, dict) and (other := _of_other_files(document)):
+        return other
     services = document.get("services") if isinstance(document, dict) else None
     if not isinstance(services, dict):
         raise BadInput(message("compose.services", "this is no compose file: it has no services"))
     lines = {str(name): _line(service) for name, service in services.items() if isinstance(service, dict)}
     return {name: line for name, line in lines.items() if _is_engine(line)}
+
+
+def _of_other_files(told: Mapping[str, Any]) -> dict[str, str]:
+    """TabbyAPI's `config.yml`, of which every option is an argument too; the commands of llama-swap's `config.yaml`."""
+    model, models = told.get("model"), told.get("models")
+    if isinstance(model, dict) and model.get("model_name"):
+        options = {**model, **{name: told[name]["draft_model_name"] for name in ("draft_model",)
+                               if isinstance(told.get(name), dict) and told[name].get("draft_model_name")}}  # fmt: skip
+        return {str(model["model_name"]): shlex.join(["main.py", *_as_arguments(options)])}
+    if isinstance(models, dict):
+        lines = {str(name): str(one["cmd"]) for name, one in models.items() if isinstance(one, dict) and one.get("cmd")}
+        return {name: line for name, line in lines.items() if _is_engine(line)}
+    return {}
+
+
+def _as_arguments(options: Mapping[str, Any]) -> list[str]:
+    words = []
+    for name, value in options.items():
+        if isinstance(value, list):
+            value = ",".join(map(str, value))
+        if value not in (None, "", False) and not isinstance(value, dict):
+            words += [f"--{name.replace('_', '-')}", str(value).lower() if value is True else str(value)]
+    return words
 
 
 def chosen_line(text: str, service: str = "") -> str:

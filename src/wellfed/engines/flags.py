@@ -19,6 +19,8 @@ from wellfed.engines.setters import (
     flag,
     flag_of_words,
     gibibytes,
+    helix_ranks,
+    helix_tensor,
     kt_method,
     kv_bits,
     kv_dtype,
@@ -35,6 +37,7 @@ from wellfed.engines.setters import (
     switch,
     unflag,
 )
+from wellfed.engines.setters_kv import disaggregation, kv_transfer, lmcache_size
 from wellfed.engines.setters_local import (
     active_experts,
     all_experts,
@@ -51,6 +54,7 @@ from wellfed.engines.setters_local import (
     override_tensor,
     prompt_cache,
     rows_over_gpus,
+    rpc_servers,
     sizes,
     split_mode,
     tensor_split,
@@ -82,6 +86,7 @@ _LLAMA: Mapping[str, Setter] = {
     "spec-draft-model": draft_model, "model-draft": draft_model, "md": draft_model,
     "mmproj": mmproj, "mm": mmproj, "mmproj-url": mmproj, "mmproj-offload": mmproj_offload,
     "no-mmproj-offload": no_mmproj_offload, "image-max-tokens": option("image_max_tokens", count_of),
+    "rpc": rpc_servers,
     "lora": lora_file, "lora-scaled": lora_file,
     "cache-type-k": kv(True), "ctk": kv(True), "cache-type-v": kv(False), "ctv": kv(False),
 }  # fmt: skip
@@ -112,6 +117,7 @@ _VLLM: Mapping[str, Setter] = {
     "prefill-context-parallel-size": prompt_ranks, "pcp": prompt_ranks,
     "cpu-offload-gb": option("cpu_offload_gb", gibibytes),
     "kv-offloading-size": option("kv_ram_gib", gibibytes),
+    "kv-transfer-config": kv_transfer, "lmcache-max-local-cpu-size": lmcache_size,
     "pp-layer-partition": stage_layers,
     "enable-lora": flag("lora"), "max-loras": option("loras", count_of),
     "max-lora-rank": option("lora_rank", count_of),
@@ -138,6 +144,7 @@ _SGLANG: Mapping[str, Setter] = {
     "speculative-algorithm": algorithm, "speculative-algo": algorithm,
     "speculative-num-draft-tokens": drafts_and_one,
     "speculative-draft-model-path": draft_model,
+    "disaggregation-mode": disaggregation,
     "enable-hierarchical-cache": flag("hicache"), "hicache-size": option("hicache_gb", gibibytes),
     "hicache-ratio": option("hicache_ratio", gibibytes),
     "enable-lora": flag("lora"), "max-loras-per-batch": option("loras", count_of),
@@ -146,7 +153,8 @@ _SGLANG: Mapping[str, Setter] = {
     "kt-num-gpu-experts": option("kt_num_gpu_experts", count_of),
 }  # fmt: skip
 _TENSORRT: Mapping[str, Setter] = {
-    "tp_size": degree("tensor_parallel"), "pp_size": degree("pipeline_parallel"),
+    "tp_size": helix_tensor, "pp_size": degree("pipeline_parallel"),
+    "cp_size": helix_ranks, "context_parallel_size": helix_ranks,
     "ep_size": field("expert_parallel"), "max_batch_size": field("max_sequences"),
     "max_num_tokens": field("batch_tokens"),
     "kv_cache_free_gpu_memory_fraction": option("free_gpu_memory_fraction"),
@@ -235,5 +243,10 @@ QUIET = frozenset({
     "tool-parser", "no-fused-moe", "gr", "graph-reuse", "max-tokens", "ignore-eos", "grammar", "defrag-thold", "dt",
     "swa-checkpoints", "ctx-checkpoints", "cache-reuse", "slot-save-path", "slot-prompt-similarity", "sps",
     "no-slots", "log-timestamps", "log-prefix", "enable-sleep-mode", "disable-overlap-schedule",
-    "enable-torch-compile", "tp-comm-backend",
+    "enable-torch-compile", "tp-comm-backend", "moe-backend", "linear-backend", "mamba-backend", "cc",
+    "mm-encoder-attn-backend", "mm-processor-cache-type", "chat-template-content-format", "logits-processors",
+    "tool-server", "uvicorn-access-log", "cascade-attn", "reasoning-parser-plugin", "tool-parser-plugin",
+    "kernel-config", "enable-flashinfer-autotune", "default-chat-template-kwargs", "guided-decoding-backend",
+    "api-server-count", "data-parallel-rank", "lora-backend", "skip-server-warmup", "disaggregation-transfer-backend",
+    "disaggregation-bootstrap-port", "disaggregation-ib-device", "numa-bind", "nccl-init-addr", "random-seed",
 })  # fmt: skip

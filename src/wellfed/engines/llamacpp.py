@@ -8,8 +8,10 @@ from __future__ import annotations
 from wellfed.engines.layer_split import expert_words, split_words
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.spec import HEAD_TO_NAME, Binding, Endpoint, LaunchSpec
+from wellfed.message import sentence
 from wellfed.nouns.layout import DraftKind, Engine, Layout, NumaPolicy
 from wellfed.nouns.plan import Plan
+from wellfed.perf.memory.remote import ADDRESSES, count, local_gpus
 from wellfed.units import MIB
 
 # What of the server's flags this adapter uses: checked against `--help` of an installed one before it is started.
@@ -19,7 +21,7 @@ FLAGS = (
     "--tensor-split", "--override-tensor", "--numa", "--split-mode", "--no-mmap", "--alias", "--cache-ram",
     "--kv-unified", "--no-kv-offload", "--no-mmproj-offload", "--cors-origins", "--spec-type", "--spec-draft-n-max",
     "--spec-draft-model", "--spec-ngram-simple-size-m", "--swa-full", "--no-op-offload", "--no-repack", "--lora",
-    "--mmproj", "--no-mmproj", "--image-max-tokens",
+    "--mmproj", "--no-mmproj", "--image-max-tokens", "--rpc",
 )  # fmt: skip
 # Left out where a program does not know them: before October 2025 (pull request 16391) no prompts were kept in RAM.
 # Before 2026 any page that a browser shows could ask the server (pull request 25655); a key protects those.
@@ -37,11 +39,11 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model_file: str, endpoint:
         environment=_environment(plan),
         secrets={"LLAMA_API_KEY": endpoint.api_key} if endpoint.api_key else {},
         binding=bound,
-        gpus=tuple(range(plan.layout.gpus)),
+        gpus=tuple(range(local_gpus(plan.layout))),
         files=(model_file,),
         memory_bytes=ram,
         cores=threads(plan.machine, plan.layout, bound),
-        notes=(bound.why,) if bound.why else (),
+        notes=(*((bound.why,) if bound.why else ()), *_server_notes(plan.layout)),
     )
 
 
@@ -50,7 +52,7 @@ def _environment(plan: Plan) -> dict[str, str]:
 
     CUDA puts the fastest first and leaves the others' order open, so that they are named by PCI order (NVML's).
     """
-    used, have = plan.layout.gpus, len(plan.machine.gpus)
+    used, have = local_gpus(plan.layout), len(plan.machine.gpus)
     if not used or not any(gpu.spec and gpu.spec.vendor == "nvidia" for gpu in plan.machine.gpus):
         return {}
     gpus = plan.machine.gpus[:used]
@@ -71,7 +73,7 @@ def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) 
     if count is not None:
         words += ["--threads", str(count)]
     words += ["--n-gpu-layers", _gpu_layers(plan)]
-    words += [*split_words(plan), *expert_words(plan), *_switch_words(layout)]
+    words += [*server_words(layout), *split_words(plan), *expert_words(plan), *_switch_words(layout)]
     if layout.kv_type != "f16":
         keys, _, values = layout.kv_type.partition("/")
         words += ["--cache-type-k", keys, "--cache-type-v", values or keys]
@@ -85,6 +87,25 @@ def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) 
         words += ["--cache-ram", str(layout.prompt_cache_bytes // MIB)]
     words += _numa(plan, bound)
     return [*words, "--host", endpoint.host, "--port", str(endpoint.port), "--metrics"]
+
+
+_RPC_PORT = 50052
+SERVER = ("rpc-server", "--host", "0.0.0.0", "--port", str(_RPC_PORT))  # llama.cpp's, on another machine
+
+
+def server_words(layout: Layout) -> list[str]:
+    """The RPC servers, by their addresses where these are told."""
+    servers, told = count(layout), dict(layout.options).get(ADDRESSES)
+    if not servers:
+        return []
+    return ["--rpc", told or ",".join(f"HOST-{number}:{_RPC_PORT}" for number in range(1, servers + 1))]
+
+
+def _server_notes(layout: Layout) -> tuple[str, ...]:
+    """What to start first."""
+    servers = count(layout)
+    text = "start `{command}` on each of the {servers} other machines first"
+    return (sentence("engines.llamacpp.rpc", text, command=" ".join(SERVER), servers=servers),) if servers else ()
 
 
 def _switch_words(layout: Layout) -> list[str]:

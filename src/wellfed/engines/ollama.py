@@ -1,14 +1,15 @@
 """Ollama: llama.cpp with defaults of its own. `--engine ollama`, `ollama@0.5.4`, `OLLAMA_... ollama run qwen3:32b`.
 
 Context, slots and KV type stand in its server's environment; layers that do not fit on GPUs go to the CPU, whole ones,
-unasked. Sources: docs/context-length.mdx and docs/faq.mdx of ollama/ollama (context by VRAM; earlier 4096, until 0.5.12
-2048; one request at a time, earlier four where they fit); docs/modelfile.mdx (num_ctx, num_gpu, num_batch, num_thread).
+unasked. Sources: docs/context-length.mdx and docs/faq.mdx of ollama/ollama (context by VRAM, since 0.15.5; one request
+at a time); its pull requests 10452 and 10468, of 0.6.7 (4096 tokens for two at a time, where 2048 were for four; either
+where they fit on GPUs, else one); docs/modelfile.mdx (num_ctx, num_gpu, num_batch, num_thread).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from wellfed.engines.pins import Pins
@@ -22,8 +23,8 @@ from wellfed.units import GIB
 
 _BY_VRAM = ((48 * GIB, 262_144), (24 * GIB, 32_768), (0, 4096))
 _NEARLY = 0.95  # cards that are sold as 24 GB show a little less
-_BY_VRAM_SINCE, _FIRST_4096, _ONE_SLOT_SINCE, _FLASH_SINCE = (0, 15, 0), (0, 5, 13), (0, 10, 0), (0, 12, 0)
-_SLOTS_BEFORE = 4  # for each model, before `_ONE_SLOT_SINCE`
+_BY_VRAM_SINCE, _FIRST_4096, _ONE_SLOT_SINCE, _FLASH_SINCE = (0, 15, 5), (0, 6, 7), (0, 10, 0), (0, 12, 0)
+_SLOTS_OF_2048, _SLOTS_OF_4096 = 4, 2
 _KV_TYPES = ("f16", "q8_0", "q4_0")
 
 
@@ -48,11 +49,13 @@ def default_context(chosen: Version, vram_bytes: float) -> int:
 
 
 def default_slots(chosen: Version) -> int:
-    """Requests at a time, each with a context of its own."""
-    return 1 if chosen.numbers >= _ONE_SLOT_SINCE else _SLOTS_BEFORE
+    """Requests at a time, each with a context of its own, where they fit."""
+    if chosen.numbers >= _ONE_SLOT_SINCE:
+        return 1
+    return _SLOTS_OF_4096 if chosen.numbers >= _FIRST_4096 else _SLOTS_OF_2048
 
 
-def pins(settings: Iterable[tuple[str, str]]) -> Pins:
+def pins(settings: Sequence[tuple[str, str]]) -> Pins:
     """What environment variables of the server and parameters of a model pin. Raises BadInput for what cannot be."""
     changes: list[Change] = []
     context: int | None = None
@@ -92,7 +95,8 @@ def pins(settings: Iterable[tuple[str, str]]) -> Pins:
         except ValueError as error:
             problem = message("ollama.value", "{key} cannot be {value}", key=name, value=value or "empty")
             raise BadInput(problem, message("ollama.value.hint", "as Ollama's own documentation has it")) from error
-    return Pins(tuple(changes), context, slots, tuple(ignored), places=places)
+    flash = any(name == "OLLAMA_FLASH_ATTENTION" for name, _ in settings)
+    return Pins(tuple(changes), context, slots, tuple(ignored), places=places, flash=flash)
 
 
 def _cache(value: str) -> list[Change]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from wellfed.engines.flags import CONTEXT, MODEL, QUIET, SETTINGS
-from wellfed.engines.setters import Change, amount
+from wellfed.engines.flags import CONTEXT, MODEL, SETTINGS
+from wellfed.engines.setters import Change, NotModelled, amount
+from wellfed.engines.typed_flags import is_placeholder, is_quiet
 from wellfed.errors import BadInput, nearest
 from wellfed.frozen import dataclass
 from wellfed.message import Listing, message
@@ -28,6 +29,7 @@ class Pins:
     ignored: tuple[str, ...] = ()
     speculates: bool = False  # how tokens are drafted is pinned
     places: bool = False  # where layers or experts lie is pinned
+    flash: bool = False  # whether attention is one kernel is pinned
 
     def applied(self, layout: Layout) -> Layout:
         """The layout with everything pinned."""
@@ -80,15 +82,26 @@ def pinned(engine: Engine, pairs: Iterable[tuple[str, str]], strict: bool) -> Pi
                 changes.append(setters[key](value))
             elif strict:
                 raise _unknown(engine, key)
-            elif key not in QUIET and key not in MODEL:
+            elif not is_quiet(key) and key not in MODEL:
                 ignored.append(key)
+        except NotModelled as error:
+            if strict:
+                raise _cannot_be(key, value) from error
+            ignored.append(f"{key} ({error})")
         except ValueError as error:
-            problem = message("set.value", "{key} cannot be {value}", key=key, value=value or "empty")
-            raise BadInput(problem, message("set.value.hint", "as the engine's own help has it")) from error
+            raise _cannot_be(key, value) from error
     applied = Pins(tuple(changes)).applied(Layout(engine, ""))
     slots = applied.max_sequences if applied.max_sequences > 1 or any(key in _SLOTS for key, _ in read) else None
     places = any(key in _PLACES for key, _ in read)
-    return Pins(tuple(changes), context, slots, tuple(ignored), applied.speculation is not None, places)
+    flash = any(key in ("fa", "flash-attn") for key, _ in read)
+    return Pins(tuple(changes), context, slots, tuple(ignored), applied.speculation is not None, places, flash)
+
+
+def _cannot_be(key: str, value: str) -> BadInput:
+    said = message("set.value", "{key} cannot be {value}", key=key, value=value or "empty")
+    if is_placeholder(value):
+        return BadInput(said, message("set.placeholder.hint", "put its value in that place"))
+    return BadInput(said, message("set.value.hint", "as the engine's own help has it"))
 
 
 def _unknown(engine: Engine, key: str) -> BadInput:

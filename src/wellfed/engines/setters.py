@@ -19,6 +19,10 @@ Setter = Callable[[str], Change]
 _WIDE = frozenset({"bf16", "fp16", "fp32", "f16"})
 
 
+class NotModelled(ValueError):
+    """A value that the engine takes and nothing here models; its text names it."""
+
+
 def integer(text: str) -> int:
     """A whole number from 0 up; ValueError otherwise."""
     number = int(text)
@@ -141,6 +145,28 @@ def _on_all(layout: Layout) -> Layout:
     return replace(layout, gpus=layout.tensor_parallel * layout.pipeline_parallel * layout.data_parallel * prompts)
 
 
+def helix_ranks(text: str) -> Change:
+    """TensorRT-LLM's `context_parallel_size`: so many times attention's ranks, over which the cache is divided."""
+    change, count = option("decode_context_parallel", count_of)(text), integer(text)
+    if count < 1:
+        raise ValueError(text)
+    return lambda layout: _on_all(change(replace(layout, tensor_parallel=_of_attention(layout) * count)))
+
+
+def helix_tensor(text: str) -> Change:
+    """TensorRT-LLM's `tp_size`: ranks of attention, before or after those that divide the cache."""
+    count = integer(text)
+    if count < 1:
+        raise ValueError(text)
+    return lambda layout: _on_all(
+        replace(layout, tensor_parallel=count * (layout.tensor_parallel // _of_attention(layout)))
+    )
+
+
+def _of_attention(layout: Layout) -> int:
+    return max(1, layout.tensor_parallel // int(dict(layout.options).get("decode_context_parallel", 1)))
+
+
 def prompt_ranks(text: str) -> Change:
     """vLLM's `--prefill-context-parallel-size`."""
     change = option("prefill_context_parallel", count_of)(text)
@@ -175,7 +201,7 @@ def draft_model(text: str) -> Change:
     return lambda layout: _drafting(layout, draft=text)
 
 
-def _json_object(text: str) -> dict[str, Any]:
+def json_object(text: str) -> dict[str, Any]:
     """A flag's value that is an object in JSON. Raises ValueError for another."""
     value = json.loads(text)  # its own error is a ValueError, too
     if not isinstance(value, dict):
@@ -185,7 +211,7 @@ def _json_object(text: str) -> dict[str, Any]:
 
 def speculative_config(text: str) -> Change:
     """vLLM's `--speculative-config`: JSON with method, model, num_speculative_tokens."""
-    config = _json_object(text)
+    config = json_object(text)
     method, count = str(config.get("method", "draft_model")).lower(), config.get("num_speculative_tokens", 1)
     kind = _kind_of_method(method)
     if not isinstance(count, int) or count < 0:
@@ -199,7 +225,7 @@ def _kind_of_method(method: str) -> DraftKind:
     for mark, kind in marks.items():
         if mark in method:
             return kind
-    raise ValueError(method)
+    raise NotModelled(method)
 
 
 def algorithm(text: str) -> Change:
@@ -247,10 +273,16 @@ def expert_parallel(text: str) -> Change:
 
 
 def kt_method(text: str) -> str:
-    """kt-kernel's kernels for experts on the CPU."""
-    if text.upper() not in ("AMXINT4", "AMXINT8", "FP8", "RAWINT4", "LLAMAFILE", "BF16", "FP8_PERCHANNEL", "GPTQ_INT4"):
+    """kt-kernel's kernels for experts on the CPU: kt-kernel/README.md and the guides of kvcache-ai/ktransformers."""
+    if text.upper() not in _KT_METHODS:
         raise ValueError(text)
     return text.upper()
+
+
+_KT_METHODS = frozenset({
+    "AMXINT4", "AMXINT8", "FP8", "RAWINT4", "LLAMAFILE", "BF16", "FP8_PERCHANNEL", "GPTQ_INT4", "MOE_INT4", "MOE_INT8",
+    "MXFP4", "MXFP8", "SYCL_GPTQ_INT4",
+})  # fmt: skip
 
 
 def flag(name: str) -> Setter:
@@ -306,7 +338,7 @@ def stage_layers(text: str) -> Change:
 
 def picture_bounds(text: str) -> Change:
     """vLLM's `--mm-processor-kwargs`: JSON, of which the most pixels of a picture count here."""
-    config = _json_object(text)
+    config = json_object(text)
     size = config.get("size")
     pixels = config.get("max_pixels") or (size.get("longest_edge") if isinstance(size, dict) else None)
     if pixels is None:

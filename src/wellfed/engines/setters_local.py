@@ -9,6 +9,8 @@ from dataclasses import replace
 from wellfed.engines.setters import Change, Setter, integer, is_on, option
 from wellfed.nouns.layout import BackEnd, Layout
 from wellfed.patterns import regex
+from wellfed.perf.memory.remote import ADDRESSES, RPC, local_gpus
+from wellfed.units import parse_bytes
 
 EXPERTS = "ffn_.*_exps"  # of every layer
 
@@ -180,6 +182,36 @@ def rows_over_gpus(text: str) -> Change:
     """exllamav3's tensor parallelism: every matrix over all GPUs."""
     on = is_on(text)
     return lambda layout: replace(layout, tensor_parallel=max(1, layout.gpus)) if on else layout
+
+
+def rpc_servers(text: str) -> Change:
+    """`--rpc HOST:PORT,...`, or how many servers, or the memory of each: `2`, `24GiB,12GiB`.
+
+    Servers on this host show GPUs that are here anyway: they count for none.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise ValueError(text)
+    if text.strip().isdigit():
+        told, addresses = str(integer(text.strip())), ""
+    elif all(_ADDRESS.fullmatch(part) for part in parts):
+        away = [part for part in parts if not _HERE.match(part)]
+        told, addresses = str(len(away)), ",".join(parts)
+    else:
+        told, addresses = ",".join(str(parse_bytes(part)) + "B" for part in parts), ""
+
+    def change(layout: Layout) -> Layout:
+        kept = tuple(pair for pair in layout.options if pair[0] not in (RPC, ADDRESSES))
+        added = ((RPC, told), *(((ADDRESSES, addresses),) if addresses else ()))
+        here = local_gpus(layout)
+        there = int(told) * here if told.isdigit() else len(parts)
+        return replace(layout, gpus=here + there, options=(*kept, *(added if told != "0" else ())))
+
+    return change
+
+
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}")
+_HERE = re.compile(r"(localhost|127\.|\[::1\])")
 
 
 def back_end(text: str) -> Change:

@@ -10,6 +10,7 @@ from wellfed.message import sentence
 from wellfed.nouns.layout import DraftKind, Engine, Layout, NumaPolicy
 from wellfed.nouns.plan import Plan
 
+EXPERT_FILES = "kt_weight_path"  # the option: where the experts' own files lie, GGUF beside the model's
 FLAGS = (
     "--model-path", "--served-model-name", "--host", "--port", "--tp-size", "--pp-size", "--dp-size", "--ep-size",
     "--context-length", "--max-running-requests", "--chunked-prefill-size", "--kv-cache-dtype", "--quantization",
@@ -19,7 +20,7 @@ FLAGS = (
     "--max-total-tokens", "--enable-hierarchical-cache", "--hicache-size", "--hicache-ratio",
     "--ep-num-redundant-experts", "--enable-lora", "--max-loras-per-batch", "--max-lora-rank", "--lora-target-modules",
     "--kt-weight-path", "--kt-method", "--kt-cpuinfer", "--kt-threadpool-count", "--kt-num-gpu-experts",
-    "--limit-mm-data-per-request", "--dcp-size",
+    "--limit-mm-data-per-request", "--dcp-size", "--disaggregation-mode",
 )  # fmt: skip
 
 
@@ -89,6 +90,8 @@ def _kept_words(options: dict[str, str]) -> list[str]:
         size, ratio = options.get("hicache_gb"), options.get("hicache_ratio")
         words += ["--hicache-size", f"{float(size):g}"] if size else []
         words += ["--hicache-ratio", f"{float(ratio):g}"] if ratio and not size else []
+    if options.get("disaggregation"):
+        words += ["--disaggregation-mode", options["disaggregation"]]
     if options.get("decode_context_parallel"):
         words += ["--dcp-size", options["decode_context_parallel"]]
     if options.get("redundant_experts"):
@@ -127,8 +130,8 @@ def _ktransformers(plan: Plan, model: str) -> list[str]:
     bound = binding(plan.machine, plan.layout)
     pools = len(plan.machine.numa_nodes) if plan.layout.numa is NumaPolicy.DUPLICATE else max(1, len(bound.nodes))
     options = dict(plan.layout.options)
-    method = options.get("kt_method") or ("LLAMAFILE" if plan.layout.quantisation.startswith("q") else "AMXINT4")
-    words = ["--kt-weight-path", model, "--kt-method", method]
+    method = options.get("kt_method") or ("LLAMAFILE" if EXPERT_FILES in options else "AMXINT4")
+    words = ["--kt-weight-path", options.get(EXPERT_FILES) or model, "--kt-method", method]
     count = threads(plan.machine, plan.layout, bound)
     if count is not None:
         words += ["--kt-cpuinfer", str(count)]

@@ -12,7 +12,9 @@ from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec
 from wellfed.message import sentence
 from wellfed.nouns.layout import DraftKind
 from wellfed.nouns.plan import Plan
+from wellfed.perf.memory.context_ranks import context_ranks
 
+_BLOCK = 32  # tokens of a cache page
 FLAGS = (
     "--host", "--port", "--backend", "--tp_size", "--pp_size", "--ep_size", "--max_batch_size", "--max_num_tokens",
     "--max_seq_len", "--kv_cache_free_gpu_memory_fraction", "--extra_llm_api_options",
@@ -25,7 +27,7 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
     words = [*program, model, "--backend", "pytorch", "--max_batch_size", str(layout.max_sequences)]
     words += ["--max_num_tokens", str(layout.batch_tokens), "--max_seq_len", str(plan.workload.context)]
     for flag, degree in (
-        ("--tp_size", layout.tensor_parallel),
+        ("--tp_size", layout.tensor_parallel // context_ranks(layout)),
         ("--pp_size", layout.pipeline_parallel),
         ("--ep_size", layout.expert_parallel),
     ):
@@ -56,6 +58,10 @@ def extra_options(plan: Plan) -> tuple[str, ...]:
     lines = []
     if plan.layout.attention_data_parallel > 1:
         lines.append("enable_attention_dp: true")
+    parts = context_ranks(plan.layout)
+    if parts > 1:
+        told = f"cp_config: {{cp_type: HELIX, tokens_per_block: {_BLOCK}}}"
+        lines += [f"context_parallel_size: {parts}", told]
     if plan.layout.kv_type != "f16":
         lines.append(f"kv_cache_config: {{dtype: {plan.layout.kv_type}}}")
     options = dict(plan.layout.options)

@@ -35,10 +35,17 @@ _BUILDS = (
 )  # fmt: skip
 _LATENT_BUILD = 5130  # MLA's latents are cached (pull request 12801, April 2025); before: expanded keys and values
 _AUTO_SLOTS_BUILD = 7400  # four slots over one cache where none are named (December 2025)
+# The head goes to a GPU before any layer, not after all (pull request 18148, December 2025; the build is assumed).
+_HEAD_FIRST_BUILD = 7475
+_FLASH_BUILD = 6325  # flash attention where nobody names it (pull request 15434, end of August 2025)
 # The lightning indexer as one operation (pull request 24231, open until July 2026; the month of its merge is assumed).
 _FUSED_INDEXER_BUILD = 10_200
 _FIRST_V1, _LAST_UNSORTED, _GRAPHS_IN_BUDGET, _FIRST_LATENT = (0, 9, 0), (0, 11, 0), (0, 12, 0), (0, 7, 0)
 _FIRST_CHUNKS = (0, 5, 4)  # long contexts are prefilled in chunks unasked
+TOWER = "mmproj"  # the option that says where the tower lies: Ollama's library has it in the model's own file
+# Layers that see a window cache all of a context before (issue 16118, 0.8.3: 24.00 GiB of each of eight ranks for a
+# million tokens of Llama 4); since when each keeps its window is assumed.
+_WINDOWS_APART = (0, 9, 1)
 OLLAMA = "ollama"
 FRONT = "front"  # the option that names a program around llama.cpp with defaults of its own
 _AMPERE_MARLIN, _TURING_MARLIN = (0, 5, 1), (0, 14, 0)
@@ -76,6 +83,9 @@ class Version:
     def _in_front(self, layout: Layout) -> Layout:
         switches = tuple(pair for pair in self.options if pair not in layout.options and pair[0] != "flash")
         flash = layout.flash_attention and ("flash", "0") not in self.options
+        switches += (
+            () if any(name == TOWER for name, _ in layout.options) else ((TOWER, "gpu" if layout.gpus else "ram"),)
+        )
         return replace(layout, version=self.text, options=(*layout.options, *switches), flash_attention=flash)
 
 
@@ -152,12 +162,29 @@ def _vllm_switches(numbers: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
     options: list[tuple[str, str]] = []
     if numbers < _GRAPHS_IN_BUDGET:
         options += [("graphs_in_budget", "0"), ("gpu_memory_utilization", "0.9")]
+    if numbers < _WINDOWS_APART:
+        options.append(("swa_full", "1"))
     if numbers < _FIRST_V1:  # profiled with 256 sequences and one copy of the logits
         options += [("max_num_seqs", "256"), ("sampler_bytes", "4"), ("nccl_gib", "0.1")]
         options.append(("v0", "chunks" if numbers >= _FIRST_CHUNKS else "whole"))
     elif numbers <= _LAST_UNSORTED:
         options.append(("sampler_bytes", "17"))
     return tuple(options)
+
+
+def with_head(layout: Layout) -> Layout:
+    """The layout with its layers on GPUs as this build of llama.cpp counts them; Ollama counts by itself."""
+    build = next((value for name, value in layout.options if name == "build"), None)
+    counts = layout.engine is Engine.LLAMA_CPP and all(name != FRONT for name, _ in layout.options)
+    first = counts and (build is None or int(build[1:]) >= _HEAD_FIRST_BUILD) and (layout.offload.gpu_layers or 0) > 0
+    if first is layout.offload.head_first:
+        return layout
+    return replace(layout, offload=replace(layout.offload, head_first=first))
+
+
+def is_flash_by_itself(chosen: Version) -> bool:
+    """Whether llama.cpp computes attention in one kernel where no flag says so."""
+    return chosen.engine is not Engine.LLAMA_CPP or chosen.is_front or chosen.numbers[0] >= _FLASH_BUILD
 
 
 def _expands_latents(version: Version) -> bool:

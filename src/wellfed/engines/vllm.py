@@ -16,7 +16,8 @@ FLAGS = (
     "--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size", "--enable-expert-parallel",
     "--kv-cache-dtype", "--quantization", "--gpu-memory-utilization", "--numa-bind", "--nnodes", "--cpu-offload-gb",
     "--enforce-eager", "--decode-context-parallel-size", "--speculative-config", "--distributed-executor-backend",
-    "--kv-cache-memory-bytes", "--dtype", "--load-format", "--kv-offloading-size", "--enable-lora", "--max-loras",
+    "--kv-cache-memory-bytes", "--dtype", "--load-format", "--kv-offloading-size",
+    "--kv-transfer-config", "--enable-lora", "--max-loras",
     "--max-lora-rank", "--limit-mm-per-prompt", "--mm-processor-kwargs", "--prefill-context-parallel-size",
 )  # fmt: skip
 
@@ -97,7 +98,7 @@ _OPTION_FLAGS = {
     "gpu_memory_utilization": "--gpu-memory-utilization", "cpu_offload_gb": "--cpu-offload-gb",
     "decode_context_parallel": "--decode-context-parallel-size",
     "prefill_context_parallel": "--prefill-context-parallel-size", "kv_cache_bytes": "--kv-cache-memory-bytes",
-    "kv_ram_gib": "--kv-offloading-size",
+    "kv_ram_gib": "--kv-offloading-size", "kv_transfer": "--kv-transfer-config",
 }  # fmt: skip
 _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM reserves for
 
@@ -110,6 +111,8 @@ def _lora_rank(options: dict[str, str]) -> str:
 def _on_gpus(plan: Plan) -> list[str]:
     layout, words = plan.layout, []
     options = dict(layout.options)
+    if "kv_transfer" in options:
+        options.pop("kv_ram_gib", None)  # what the connector holds
     for name, flag in _OPTION_FLAGS.items():
         if name in options:
             words += [flag, options[name]]

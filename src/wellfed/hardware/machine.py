@@ -144,6 +144,7 @@ class Gpu:
     bar1_bytes: int | None = None
     driver: str | None = None  # driver version
     mig: bool | None = None
+    server: int = 0  # an RPC server's number, from 1, where the GPU is in another machine
     virtualisation: str | None = None  # none | pass-through | vgpu ...
     ecc_pending: bool | None = None  # ECC after the next reset
     ecc_corrected: int | None = None

@@ -85,10 +85,19 @@ class Offload:
 
     gpu_layers: int | None = None
     cpu_expert_layers: int | None = 0
+    head_first: bool = False  # the output head is the first of `gpu_layers`, not one beyond all layers
 
     def layers_on_gpu(self, layers: int) -> int:
         """How many of `layers` run on the GPU."""
-        return layers if self.gpu_layers is None else min(self.gpu_layers, layers)
+        if self.gpu_layers is None:
+            return layers
+        return min(max(0, self.gpu_layers - self.head_first), layers)
+
+    def holds_head(self, layers: int) -> bool:
+        """Whether the GPU holds the output head."""
+        if self.gpu_layers is None or (self.head_first and self.gpu_layers > 0):
+            return True
+        return self.gpu_layers >= layers
 
     def expert_layers_on_cpu(self, layers: int) -> int:
         """How many of the GPU's layers leave their routed experts to the CPU."""

@@ -9,13 +9,15 @@ from wellfed.nouns.estimate import Estimate, Source, Speeds, speeds_of
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
 from wellfed.perf.acceptance import with_acceptance
+from wellfed.perf.caveats import caveats
 from wellfed.perf.doubt import with_doubt
 from wellfed.perf.load import start
 from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.devices import unified, vendor
-from wellfed.perf.memory.lora import is_adapted
+from wellfed.perf.memory.remote import servers
 from wellfed.perf.memory.streamed import is_streamed
 from wellfed.perf.prefix import as_computed
+from wellfed.perf.remote import with_network
 from wellfed.perf.streamed import with_disk
 from wellfed.provenance import Assumption
 from wellfed.units import GIB
@@ -31,15 +33,9 @@ def estimate(request: Request, calibration: Calibration) -> Estimate:
     request = as_computed(narrowed(request))
     estimated = with_doubt(_estimate(request, calibration), request, calibration)
     estimated = with_acceptance(estimated, request.layout.speculation)
-    estimated = with_disk(estimated, request)
-    if is_adapted(request.layout):
-        assumption = Assumption(
-            sentence("perf.estimate.adapters-each", "every user's prompt passes one adapter, all of the largest rank"),
-            sentence("perf.estimate.no-measurement-adapters", "no measurement with adapters is known"),
-        )
-        estimated = replace(estimated, assumptions=(*estimated.assumptions, assumption))
-    mapped = _mapped(request, estimated)
-    estimated = replace(estimated, assumptions=(*estimated.assumptions, *mapped)) if mapped else estimated
+    estimated = with_network(with_disk(estimated, request), request)
+    taken = (*caveats(request), *_mapped(request, estimated))
+    estimated = replace(estimated, assumptions=(*estimated.assumptions, *taken)) if taken else estimated
     first = start(request.machine, request.model, request.layout, estimated.memory, Source.PAGE_CACHE)
     return estimated if first is None else replace(estimated, load_s=first.ready_s.value)
 
@@ -63,7 +59,7 @@ def speeds(request: Request, calibration: Calibration) -> Speeds:
     explain them: a third of its time. Raises Unsupported as that.
     """
     computed = as_computed(narrowed(request))
-    if is_streamed(computed.layout):
+    if is_streamed(computed.layout) or servers(computed.layout):
         return speeds_of(estimate(request, calibration))
     if computed.layout.engine.is_local:
         from wellfed.perf.local import local_speeds

@@ -96,7 +96,7 @@ def _placed(request: Request, step: Step) -> Split:
             gpu[-1] = replace(gpu[-1], launches=gpu[-1].launches + routing, fusable=gpu[-1].fusable + routing)
         else:
             gpu.append(work)
-    head_on_gpu = offload.gpu_layers is None or offload.gpu_layers > count
+    head_on_gpu = offload.holds_head(count) and offload.gpu_layers != count * (not offload.head_first)
     (gpu if head_on_gpu else cpu).append(head_work(model, weights, step))
     boundaries = (1 if 0 < first < count else 0) + (0 if head_on_gpu or first == count else 1)
     return Split(tuple(gpu), tuple(cpu), crossings=2 * len(mixed) + boundaries)

@@ -9,17 +9,17 @@ asked for more often than others stay in memory, so that a real system is quicke
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import ceil
 
 from wellfed.message import sentence
 from wellfed.models.ffn import MoeFfn
-from wellfed.nouns.estimate import Estimate, Quantity, Source, Term, total_seconds
+from wellfed.nouns.estimate import Estimate, Source, Term
 from wellfed.nouns.plan import Request
 from wellfed.perf.load import SOURCE_BYTES_PER_S
 from wellfed.perf.memory import ledgers
 from wellfed.perf.memory.held import weight_sums
 from wellfed.perf.memory.streamed import is_streamed, on_disk_bytes, unstreamed
+from wellfed.perf.slowed import slowed
 from wellfed.provenance import Assumption
 
 _ACHIEVED, _SIGMA = 0.5, 0.5  # of the disk's rate; log error (both assumed)
@@ -40,7 +40,7 @@ def with_disk(estimate: Estimate, request: Request) -> Estimate:
     step = Term("experts from disk", share * _active_bytes(request) / rate, "disk", "disk")
     chunks = ceil(request.workload.prompt_tokens / max(1, request.layout.ubatch_tokens))
     prompt = Term("experts from disk", chunks * away / rate, "disk", "disk")
-    return _slower(estimate, step, prompt, request, _assumption(rate, source))
+    return slowed(estimate, step, prompt, request, _assumption(rate, source), _SIGMA)
 
 
 def _active_bytes(request: Request) -> float:
@@ -58,24 +58,3 @@ def _assumption(rate: float, source: Source) -> Assumption:
         "streamed.rate", "experts are read from {source} at {rate:.1f} GB/s", source=source.value, rate=rate / 1e9
     )
     return Assumption(text, sentence("streamed.rate-2", "half of its sequential rate, by page faults; not measured"))
-
-
-def _slower(estimate: Estimate, step: Term, prompt: Term, request: Request, assumption: Assumption) -> Estimate:
-    before = total_seconds(estimate.decode)
-    slower = (before + step.seconds) / before if before else 1.0
-    tpot = estimate.tpot_s.value * slower
-    ttft = estimate.ttft_s.value + prompt.seconds
-    prefill = request.workload.prompt_tokens / (
-        request.workload.prompt_tokens / estimate.prefill_tok_s.value + prompt.seconds
-    )
-    return replace(
-        estimate,
-        decode=(*estimate.decode, step),
-        prefill=(*estimate.prefill, prompt),
-        tpot_s=Quantity.lognormal(tpot, _SIGMA),
-        ttft_s=Quantity.lognormal(ttft, _SIGMA),
-        prefill_tok_s=Quantity.lognormal(prefill, _SIGMA),
-        total_tok_s=Quantity.lognormal(estimate.total_tok_s.value / slower, _SIGMA),
-        limited_by="disk" if step.seconds > before else estimate.limited_by,
-        assumptions=(*estimate.assumptions, assumption),
-    )

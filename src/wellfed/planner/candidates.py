@@ -34,6 +34,7 @@ from wellfed.nouns.layout import (
 )
 from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.perf.memory.overrides import settled
+from wellfed.perf.memory.remote import away, is_whole
 from wellfed.perf.memory.streamed import STREAMED
 from wellfed.planner import speculate
 from wellfed.planner.degrees import counts, divides, every_count, group_sizes
@@ -82,16 +83,19 @@ def candidates(
         return
     total = len(machine.gpus) * machine.count
     from wellfed.engines.pins import variants
+    from wellfed.engines.versions import with_head
 
     impossible_ones: list[Refusal] = []
     found_any = False
     for layout_of_pins in variants(layouts, dict(goal.pins)):
-        layout = with_stages(settled(layout_of_pins, model), machine, len(model.layers))
+        layout = with_stages(settled(with_head(layout_of_pins), model), machine, len(model.layers))
         if not layout.gpus and not layout.offload.cpu_only:  # layers pinned onto GPUs
             if machine.gpus:
                 continue
             layout = replace(layout, offload=CPU_ONLY)  # engines pass over it where there is none
-        out = impossible(layout, model, total, lambda degree: divides(model, degree))
+        if not is_whole(layout, machine):
+            continue
+        out = impossible(layout, model, total + away(layout), lambda degree: divides(model, degree))
         if out is not None:
             impossible_ones.append(Refusal(CAPABILITIES[layout.engine].label, out.reason, out.hint))
             continue

@@ -8,6 +8,7 @@ from wellfed.engines.versions import FRONT
 from wellfed.message import joined, listed, sentence
 from wellfed.nouns.layout import AsManyAsFit, DraftKind, Layout, NumaPolicy
 from wellfed.perf.memory.context_ranks import context_ranks, prefill_ranks
+from wellfed.perf.memory.remote import count, local_gpus
 from wellfed.perf.memory.streamed import STREAMED
 
 
@@ -96,7 +97,10 @@ def _devices(layout: Layout, words: str) -> list[str]:
 def _several(layout: Layout) -> str:
     if layout.gpus == 1:
         return sentence("planner.kinds.gpu", "1 GPU")
-    how = _split(layout)
+    how, servers = _split(layout), count(layout)
+    if servers:
+        text = "{count} GPUs, {remote} of them behind RPC, layers split{how}"
+        return sentence("planner.kinds.rpc", text, count=layout.gpus, remote=layout.gpus - local_gpus(layout), how=how)
     return sentence("planner.kinds.layers-split", "{count} GPUs, layers split{how}", count=layout.gpus, how=how)
 
 

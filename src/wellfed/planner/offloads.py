@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from wellfed.engines.versions import with_head
 from wellfed.frozen import replace
 from wellfed.nouns.layout import SOME_EXPERTS, SOME_LAYERS, NumaPolicy, Offload
 from wellfed.nouns.plan import Request
@@ -22,9 +23,10 @@ def as_many_as_fit(request: Request) -> Iterator[Request]:
     if offload == SOME_EXPERTS:
         yield from _some_experts(request)
     elif offload == SOME_LAYERS:
-        count = _least(lambda n: _fits(request, Offload(gpu_layers=layers - n)), layers)
+        whole = layers + _counted(request, layers).layout.offload.head_first
+        count = _least(lambda n: _fits_counted(request, whole - n), whole)
         if count is not None and 0 < count < layers:
-            yield _with_offload(request, Offload(gpu_layers=layers - count))
+            yield _counted(request, whole - count)
     else:
         yield request
 
@@ -77,6 +79,16 @@ def _on_fewest(request: Request, fill: Fill) -> tuple[Request, Fill]:
 
 def _with_offload(request: Request, offload: Offload) -> Request:
     return replace(request, layout=replace(request.layout, offload=offload))
+
+
+def _counted(request: Request, layers: int) -> Request:
+    """The request with so many layers on the GPU, as the engine counts them: the head among them or not."""
+    on_gpu = _with_offload(request, Offload(gpu_layers=layers))
+    return replace(on_gpu, layout=with_head(on_gpu.layout))
+
+
+def _fits_counted(request: Request, layers: int) -> bool:
+    return (spare_bytes(_counted(request, layers), gpus_alone=True) or 0.0) >= 0
 
 
 def _fits(request: Request, offload: Offload) -> bool:

@@ -18,6 +18,7 @@ from wellfed.perf.memory.context_ranks import (
     prefill_ranks,
     valid_context_ranks,
 )
+from wellfed.perf.memory.remote import count, servers
 from wellfed.planner.goal import Goal
 
 _TRIED = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 48, 64)  # degrees that are offered instead
@@ -50,6 +51,11 @@ def impossible(layout: Layout, model: Model, total: int, divides: Callable[[int]
         would = "decode divides TP{tensor}, at most {most} for these heads; beside prefill P it is 1, P or {tensor} x P"
         most = most_context_ranks(model, tensor)
         return Impossible(reason, sentence("pinned.context.hint", would, tensor=tensor, most=most))
+    if layout.gpus > total and servers(layout):
+        text = "{servers} RPC servers are other machines: {gpus} GPUs in all, there are {total}"
+        reason = sentence("pinned.rpc", text, servers=count(layout), gpus=layout.gpus, total=total)
+        hint = "--nodes {machines} for machines like this one, or the memory of each: --set rpc=24GiB,12GiB"
+        return Impossible(reason, sentence("pinned.rpc.hint", hint, machines=count(layout) + 1))
     if layout.gpus > total:
         gpus = {"degrees": _degrees(layout), "gpus": layout.gpus, "total": total}
         reason = sentence("pinned.gpus", "{degrees} takes {gpus} GPUs: there are {total}", **gpus)

@@ -9,12 +9,15 @@ from wellfed.catalog.models import repackagings, repository_of
 from wellfed.catalog.name_words import plain, repository_in
 from wellfed.catalog.published import Published, gguf_files, served_repository
 from wellfed.engines.llamacpp import PROJECTOR
+from wellfed.engines.sglang import EXPERT_FILES
 from wellfed.engines.spec import Endpoint, LaunchSpec
 from wellfed.errors import BadInput, WellfedError
 from wellfed.frozen import dataclass
 from wellfed.launch.demo_names import CATALOGUE_NAME
 from wellfed.launch.programs import Program, nominal
 from wellfed.message import sentence
+from wellfed.models.quantisation import weights
+from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Plan
 from wellfed.perf.memory.towers import tower_parameters
@@ -79,6 +82,10 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
         if repackaged is not None:
             return ModelReference(repackaged.repository, repackaged)
         repository = served_repository(repository, plan.model.native_quantisation, plan.layout.quantisation)
+    if expert_files(plan) is not None:  # beside the experts' GGUF the model as its publisher has it
+        whole = weights(plan.model, quantisation(plan.model.native_quantisation)).total
+        original = repository_of(plan.model.id) or repository
+        return ModelReference(original, Published(original, (("*.safetensors", round(whole)),)))
     fetched = round(plan.weights.total + plan.weights.mtp)  # prediction layers are fetched, whether drafting uses them
     return ModelReference(repository, Published(repository, (("*.safetensors", fetched),)))
 
@@ -132,7 +139,7 @@ def _file_of_ones_own(plan: Plan) -> str:
 
 def launch_spec(plan: Plan, program: Program, model_file: str, endpoint: Endpoint) -> LaunchSpec:
     """The engine's own adapter applied."""
-    plan = _with_draft_files(plan)
+    plan = _with_expert_files(_with_draft_files(plan))
     used = plan.machine.gpus[:1] if plan.layout.gpus else ()
     vendor = next((gpu.vendor or (gpu.spec.vendor if gpu.spec else None) for gpu in used), None)
     spec = replace(_adapted(plan, program, model_file, endpoint), gpu_vendor=vendor or "nvidia")
@@ -156,6 +163,28 @@ def _with_draft_files(plan: Plan) -> Plan:
         repository = f"./{gguf_files(repository, kind, 1.0).files[0][0]}"
     changed = replace(guess, draft=repository)
     return replace(plan, layout=replace(plan.layout, speculation=changed))
+
+
+def _with_expert_files(plan: Plan) -> Plan:
+    """KTransformers' plan with the folder of its experts, where these are GGUF: kt-kernel/README.md, LLAMAFILE."""
+    files = expert_files(plan)
+    named = dict(plan.layout.options)
+    if files is None or EXPERT_FILES in named:
+        return plan
+    folder = f"./{files.repository.rpartition('/')[2]}"
+    return replace(plan, layout=replace(plan.layout, options=(*plan.layout.options, (EXPERT_FILES, folder))))
+
+
+def expert_files(plan: Plan) -> Published | None:
+    """The GGUF files that hold KTransformers' experts on the CPU; None where the model's own files do."""
+    if plan.layout.engine is not Engine.KTRANSFORMERS or not _is_gguf(plan.layout.quantisation):
+        return None
+    repository = repository_of(plan.model.id)
+    return None if repository is None else gguf_files(repository, plan.layout.quantisation, plan.weights.total)
+
+
+def _is_gguf(name: str) -> bool:
+    return quantisation(name).family == "gguf"
 
 
 _VISIBLE = {

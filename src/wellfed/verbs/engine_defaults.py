@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from wellfed.engines import ollama
 from wellfed.engines.command_line import Command
-from wellfed.engines.versions import Version, has_auto_slots, is_ollama
+from wellfed.engines.versions import Version, has_auto_slots, is_ollama, with_head
 from wellfed.hardware.machine import Machine
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, DraftKind, Engine, Layout, Offload
 from wellfed.nouns.plan import Request
@@ -51,6 +51,8 @@ def default_layout(engine: Engine, machine: Machine, quantisation: str) -> Layou
         return Layout(engine, quantisation, gpus=count, offload=ALL_GPU if count else CPU_ONLY)
     if engine is Engine.KTRANSFORMERS:
         return Layout(engine, quantisation, gpus=min(1, count), offload=EXPERTS_ON_CPU)
+    if not count:
+        return Layout(engine, quantisation, gpus=0, offload=CPU_ONLY, max_sequences=_SMALL_GPU[0])
     sizes = [gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else 0) for gpu in machine.gpus]
     sequences, batch = _LARGE_GPU if min(sizes, default=0) >= _LARGE_GPU_BYTES else _SMALL_GPU
     return Layout(engine, quantisation, gpus=min(1, count), max_sequences=sequences, batch_tokens=batch)
@@ -81,6 +83,15 @@ def with_fitted_context(request: Request) -> Request:
     return replace(request, workload=replace(load, context_tokens=context))
 
 
+def with_fitted_slots(request: Request) -> Request:
+    """Ollama's default number of requests at a time; one where the GPUs do not hold the whole model for so many."""
+    layout = request.layout
+    tight = _with_margins(request, [float(_OLLAMA_MARGIN_BYTES)])
+    if layout.max_sequences == 1 or tight is None or not layout.gpus or _on_gpus(tight, layout.offload):
+        return request
+    return replace(request, layout=replace(layout, max_sequences=1))
+
+
 def with_fitted_layers(request: Request) -> Request:
     """The request with as little as possible on the CPU: experts of the first layers, or whole layers of dense models
     and under Ollama. As it is where all fits, or nothing does.
@@ -100,9 +111,12 @@ def with_fitted_layers(request: Request) -> Request:
 
 
 def _with_layers(request: Request, tight: Request, layers: int, experts: int | None) -> Request:
-    count = _fewest(lambda n: _on_gpus(tight, Offload(layers - n, experts)), layers)
-    offload = Offload(layers - (layers if count is None else count), experts)
-    return replace(request, layout=replace(request.layout, offload=offload))
+    def counted(gpu_layers: int) -> Offload:
+        return with_head(replace(request.layout, offload=Offload(gpu_layers, experts))).offload
+
+    whole = layers + counted(layers).head_first
+    count = _fewest(lambda n: _on_gpus(tight, counted(whole - n)), whole)
+    return replace(request, layout=replace(request.layout, offload=counted(0 if count is None else whole - count)))
 
 
 def _least(request: Request) -> int:

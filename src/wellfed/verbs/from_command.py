@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from wellfed.catalog.name_words import plain
+from wellfed.catalog.ollama_files import default_of, expands_latents, tag_of
 from wellfed.engines.command_line import Command, command
 from wellfed.engines.ollama import default_slots
-from wellfed.engines.versions import Version
-from wellfed.errors import BadInput
+from wellfed.engines.versions import Version, is_flash_by_itself, with_head
+from wellfed.errors import BadInput, UnknownName, WellfedError
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
+from wellfed.hardware.selection import selected
 from wellfed.message import Amount, Listing, Message, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import weights
@@ -22,6 +24,8 @@ from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import memory
 from wellfed.perf.memory.budget import AS_GIVEN
 from wellfed.perf.memory.overrides import settled
+from wellfed.perf.memory.remote import away, count, servers
+from wellfed.plain_file import is_there
 from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import Kind, kind_of
 from wellfed.planner.search import Search
@@ -38,6 +42,7 @@ from wellfed.verbs.engine_defaults import (
     v0_batch,
     with_fitted_context,
     with_fitted_layers,
+    with_fitted_slots,
 )
 
 
@@ -68,18 +73,44 @@ def from_command(text: str, options: planning.PlanOptions) -> AsItIs:
     name, context = _name(read), _context(read, version, machine, auto)
     workload = options.workload if context is None else _within(options, context)
     versions = options.versions or ((version,) if version is not None and version.is_front else ())
-    settled_options = replace(options, engines=(read.engine,), workload=workload, versions=versions)
+    settled_options = replace(options, engines=(read.engine,), workload=workload, versions=versions, in_command=True)
+    if options.acceptance is not None and not read.pins.speculates:
+        raise planning.nothing_drafted()
     search, _ = planning.search(name, settled_options, machine)
-    request = _as_it_is(read, search, version, auto)
+    asked_for = search.workload.context if context is None else context
+    if read.engine in GGUF and not read.is_ollama:  # reserves what it is told to, whatever the model was trained on
+        search = replace(search, workload=replace(search.workload, context_tokens=asked_for))
+    request = _as_it_is(read, replace(search, machine=_as_written(search.machine)), version, auto)
     if auto and context is None:
         request = with_fitted_context(request)
         search = replace(search, workload=request.workload)
+    if read.is_ollama and read.pins.slots is None:
+        request = with_fitted_slots(request)
     if fits_by_itself(read, version):
         request = with_fitted_layers(request)
     estimate = search.estimate(request)
     plan = Plan(*_parts(request), replace(estimate, memory=memory(request)))
+    drafted = read.pins.applied(Layout(read.engine, "x")).speculation
+    undrafted = _drafting(drafted, search, request.weights)[1]
     better = planning.plan_on(machine, name, _improvable(settled_options, plan.layout, options))
-    return AsItIs(read, plan, better, _changes(plan, better, read))
+    beyond = _beyond(read, context, search.model)
+    return AsItIs(read, plan, better, (*beyond, *undrafted, *_changes(plan, better, read)))
+
+
+_LONGER = frozenset({"hf-overrides", "rope-scaling", "json-model-override-args", "rope-theta"})
+
+
+def _beyond(read: Command, context: int | None, model: Model) -> tuple[Message, ...]:
+    """A word of more tokens than the model can attend to, where nothing in the command stretches them."""
+    within = read.is_ollama or context is None or context <= model.context_limit
+    if within or any(word.lstrip("-") in _LONGER for word in read.words):
+        return ()
+    limit, name = model.context_limit, model.name
+    if read.engine in GGUF:
+        text = "room for {context} tokens is reserved, of which {model} attends to {limit} in one sequence"
+        return (message("command.beyond-reserved", text, context=context, model=name, limit=limit),)
+    text = "the engine refuses {context} tokens: {model} attends to {limit}"
+    return (message("command.beyond-refused", text, context=context, model=name, limit=limit),)
 
 
 def _parts(request: Request) -> tuple[Machine, Model, Weights, Layout, Workload]:
@@ -90,6 +121,12 @@ def _improvable(options: planning.PlanOptions, layout: Layout, requested: planni
     """What may be changed: everything but the engine, and the cache no coarser than it is now."""
     kinds = requested.kv_types or tuple(dict.fromkeys(("f16", layout.kv_type)))
     return replace(options, engines=requested.engines or (layout.engine,), kv_types=kinds)
+
+
+def _as_written(machine: Machine) -> Machine:
+    """The machine with its GPUs by their numbers, as `--tensor-split` and pipeline stages count them."""
+    order = sorted(range(len(machine.gpus)), key=lambda position: machine.gpus[position].index)
+    return machine if order == list(range(len(order))) else selected(machine, order)
 
 
 def _visible(machine: Machine, read: Command) -> Machine:
@@ -115,26 +152,59 @@ def _context(read: Command, version: Version | None, machine: Machine, auto: boo
 
 def _as_it_is(read: Command, search: Search, version: Version | None, auto: bool) -> Request:
     """The question an estimate of the command answers. Raises BadInput where the machine has too few GPUs."""
-    start = default_layout(read.engine, search.machine, _quantisation(search))
-    layout = settled(read.pins.applied(start), search.model)
+    start = default_layout(read.engine, search.machine, _quantisation(search, read))
+    said = dict(search.goal.pins).get(read.engine)
+    pinned = read.pins.applied(start)
+    layout = settled(pinned if said is None else said.applied(pinned), search.model)
     if version is not None and version.is_front:
         layout = replace(layout, max_sequences=read.pins.slots or default_slots(version))
     if auto:
         layout = replace(layout, max_sequences=AUTO_SLOTS, options=(*layout.options, ("kv_unified", "1")))
     if version is not None:
         layout = version.applied(layout)
+        if read.pins.flash:
+            layout = replace(layout, flash_attention=pinned.flash_attention)
+        elif not is_flash_by_itself(version):
+            layout = replace(layout, flash_attention=False)
+        if read.is_ollama and expands_latents(_name(read)):
+            layout = replace(layout, latent_cache=False)
         chunks = dict(layout.options).get("v0")
         if chunks is not None:
             layout = replace(layout, batch_tokens=v0_batch(search.workload.context, chunks == "chunks"))
-    layout = replace(layout, options=(*layout.options, (AS_GIVEN, "1")))
-    available = len(search.machine.gpus) * search.machine.count
-    if layout.gpus > available:
-        text = "the command wants {wanted} GPUs, the machine has {there}"
-        raise BadInput(message("command.gpus", text, wanted=layout.gpus, there=available))
+    layout = with_head(replace(layout, options=(*layout.options, (AS_GIVEN, "1"))))
+    _ensure_there(layout, search.machine)
     model_weights = search.file_weights or weights(search.model, search.quantisation(layout.quantisation))
-    if layout.speculation is not None:
-        layout = replace(layout, speculation=_completed(layout.speculation, search, model_weights))
+    layout = replace(layout, speculation=_drafting(layout.speculation, search, model_weights)[0])
     return Request(search.machine, search.model, model_weights, layout, search.workload)
+
+
+def _ensure_there(layout: Layout, machine: Machine) -> None:
+    """Raises BadInput where the machine has too few GPUs."""
+    available = len(machine.gpus) * machine.count + away(layout)
+    if layout.gpus <= available:
+        return
+    if servers(layout):
+        text = "{servers} RPC servers are other machines: {gpus} GPUs in all, there are {total}"
+        problem = message("pinned.rpc", text, servers=count(layout), gpus=layout.gpus, total=available)
+        hint = "--nodes {machines} for machines like this one, or the memory of each: --set rpc=24GiB,12GiB"
+        raise BadInput(problem, message("pinned.rpc.hint", hint, machines=count(layout) + 1))
+    text = "the command wants {wanted} GPUs, the machine has {there}"
+    raise BadInput(message("command.gpus", text, wanted=layout.gpus, there=available))
+
+
+def _drafting(
+    guess: Speculation | None, search: Search, model_weights: Weights
+) -> tuple[Speculation | None, tuple[Message, ...]]:
+    """What drafts, with its sizes; nothing, and why, where the drafter is not known here."""
+    if guess is None:
+        return None, ()
+    try:
+        return _completed(guess, search, model_weights), ()
+    except WellfedError as error:
+        if guess.kind is DraftKind.DRAFT and isinstance(error, BadInput) and not isinstance(error, UnknownName):
+            raise  # another vocabulary
+        text = "what drafts tokens is left out: {reason}"
+        return None, (message("command.undrafted", text, reason=str(error)),)
 
 
 def _completed(guess: Speculation, search: Search, model_weights: Weights) -> Speculation:
@@ -163,16 +233,32 @@ def _within(options: planning.PlanOptions, context: int) -> Workload:
 
 
 def _name(read: Command) -> str:
-    """The model as the catalogue is asked for it: a file's name where it is not here, owner/name:TYPE as words."""
-    return plain(read.model).replace(":", " ") if "/" in read.model and ":" in read.model else read.model
+    """The model as the catalogue is asked for it: a file's name where it is not here, owner/name:TYPE as words; a path
+    that tells nothing, `/model`, by the name that it is served by.
+    """
+    if read.is_ollama:
+        return tag_of(read.model)
+    text = plain(read.model).replace(":", " ") if "/" in read.model and ":" in read.model else read.model
+    if not read.called or is_there(read.model):
+        return text
+    try:
+        inputs.model(text)
+    except UnknownName:
+        return read.called
+    except WellfedError:
+        return text
+    return text
 
 
-def _quantisation(search: Search) -> str:
-    goal = search.goal
+def _quantisation(search: Search, read: Command) -> str:
+    """The weights as said; else as the library's tag has them, or the files are that everybody publishes."""
+    goal, native = search.goal, str(search.model.native_quantisation)
     if goal.quantisations:
         return str(goal.quantisations[0])
-    native = search.model.native_quantisation
-    return "q4_k_m" if goal.engines[0] in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP) else str(native)
+    if goal.engines[0] not in GGUF:
+        return native
+    usual = "gguf-mxfp4" if native.startswith("mxfp4") else "q4_k_m"
+    return default_of(_name(read)) or usual if read.is_ollama else usual
 
 
 def _changes(plan: Plan, better: Answer, read: Command) -> tuple[Message, ...]:

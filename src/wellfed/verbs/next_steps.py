@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.published import Published
+from wellfed.engines.llamacpp import SERVER
 from wellfed.engines.usual import can_be_started
 from wellfed.engines.versions import is_ollama
 from wellfed.frozen import dataclass
@@ -17,7 +19,8 @@ from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Plan
 from wellfed.nouns.workload import PRESETS, Workload
 from wellfed.perf.memory.context_ranks import DECODE
-from wellfed.verbs.commands import READS_GGUF, ModelReference, command_for, model_reference
+from wellfed.perf.memory.remote import count, servers
+from wellfed.verbs.commands import READS_GGUF, ModelReference, command_for, expert_files, model_reference
 from wellfed.verbs.restated import NOTHING, Restated
 
 if TYPE_CHECKING:
@@ -61,10 +64,24 @@ def next_steps(
             (Step(typed_step, shlex.join(exported)), Step(typed, _by_ollama(model, plan))), reference.downloads
         )
     steps = (
+        *_before(plan),
         Step(*_by_wellfed(model, plan, on, network, also)),
         Step(*_by_engine(plan, reference.argument, reference.downloads)),
     )
     return NextSteps(steps, reference.downloads)
+
+
+def _before(plan: Plan) -> Iterator[Step]:
+    """What other machines start first."""
+    if count(plan.layout):
+        text = "first, on each of the {servers} other machines: what computes their layers"
+        yield Step(message("next.rpc", text, servers=count(plan.layout)), shlex.join(SERVER))
+    files = expert_files(plan)
+    if files is not None:
+        kind, folder = plan.layout.quantisation.upper(), f"./{files.repository.rpartition('/')[2]}"
+        words = ["hf", "download", files.repository, "--include", f"*{kind}*", "--local-dir", folder]
+        text = "first the experts for the CPU, about {size} (named by rule)"
+        yield Step(message("next.experts", text, size=Amount(files.size_bytes, "B")), shlex.join(words))
 
 
 def _adapter_words(layout: Layout) -> list[str]:
@@ -132,7 +149,7 @@ def _by_wellfed(model: str, plan: Plan, on: str | None, network: str | None, als
     words += ["--on", on]
     if plan.machine.count > 1:
         words += ["--nodes", str(plan.machine.count), *(["--network", network] if network else [])]
-    several = plan.machine.count > 1 and plan.layout.gpus > len(plan.machine.gpus)
+    several = plan.machine.count > 1 and plan.layout.gpus > len(plan.machine.gpus) and not servers(plan.layout)
     words += ["--export", "kubernetes" if several else "script"]
     if several:
         return message("next.export-nodes", "write it down for the machines (also slurm, ray)"), shlex.join(words)

@@ -49,6 +49,7 @@ class PlanOptions:
     streams: bool = False  # experts that memory does not hold are read from disk
     lora: str | None = None  # N or N@RANK adapters beside the model
     images: str | None = None  # N, N@WIDTHxHEIGHT or N@TOKENS pictures in every prompt
+    in_command: bool = False  # what drafts tokens stands in a command line, which is read elsewhere
     vram_free: str | None = None  # of every GPU, or of each by commas
     ram_free: str | None = None
     carve_out: str | None = None  # of an APU's memory, for its graphics: SIZE, or SIZE and what it may map besides
@@ -137,6 +138,7 @@ def search(
     workload, embeds = _of_vectors(workload, named_model.model)
     guess = read(options.speculate) if options.speculate else None
     ensure_possible(guess, named_model.model)
+    _ensure_drafted(options, guess, named_model.model, pinned)
     planned_search = Search(
         machine=machine,
         model=named_model.model,
@@ -176,6 +178,22 @@ def _goal(
         adapters=_adapters(options.lora),
         streams=options.streams,
     )
+
+
+def _ensure_drafted(
+    options: PlanOptions, guess: Speculation | None, model: Model, pinned: tuple[tuple[Engine, Pins], ...]
+) -> None:
+    """Raises BadInput where an acceptance is said and nothing drafts tokens."""
+    by_itself = options.speculate is None and (model.mtp_layers or any(pins.speculates for _, pins in pinned))
+    if options.acceptance is not None and guess is None and not by_itself and not options.in_command:
+        raise nothing_drafted()
+
+
+def nothing_drafted() -> BadInput:
+    """The error of an acceptance where no tokens are drafted."""
+    said = message("planning.acceptance", "--acceptance says how often drafted tokens are right: none are drafted here")
+    hint = "say what drafts them: --speculate draft:MODEL, eagle or ngram"
+    return BadInput(said, message("planning.acceptance.hint", hint))
 
 
 _FASTEST_TOKEN_S, _LONGEST_TTFT_S = 0.5e-3, 300.0

@@ -14,9 +14,9 @@ from wellfed.perf.memory.split import Span
 from wellfed.perf.memory.towers import ON_GPU, PLACE, local_tower
 
 
-def extras(request: Request, span: Span, index: int) -> tuple[MemoryTerm, ...]:
+def extras(request: Request, span: Span, device: str) -> tuple[MemoryTerm, ...]:
     """On the GPU that holds `span`: the draft's weights, with the head; towers for pictures and sound, on the first."""
-    device, terms = f"gpu{index}", []
+    terms: list[MemoryTerm] = []
     draft = draft_weight_bytes(request.weights, request.layout)
     if draft and span.output:
         terms.append(
@@ -30,7 +30,7 @@ def extras(request: Request, span: Span, index: int) -> tuple[MemoryTerm, ...]:
     lora = lora_bytes(request.model, request.layout, span)
     if lora:
         terms.append(MemoryTerm(device, "adapters", lora, lora_note(request.layout)))
-    if index == 0 and option(request.layout, PLACE) == ON_GPU:
+    if device == "gpu0" and option(request.layout, PLACE) == ON_GPU:
         terms += [MemoryTerm(device, *term) for term in local_tower(request)]
     return tuple(terms)
 

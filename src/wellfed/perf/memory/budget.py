@@ -17,6 +17,9 @@ _LARGE_GPU_BYTES = 70 * GIB  # from here on vLLM's defaults are 1024 sequences a
 # The profile run samples for every sequence: logits, probabilities, sorted values and indices of the vocabulary.
 _SAMPLER_BYTES, _SAMPLER_BYTES_ELSEWHERE = 38.3, 8.0
 _NON_TORCH_BYTES, _NON_TORCH_PARALLEL_GIB = 0.13 * GIB, 0.42
+# SGLang's ranks on data-centre cards before any weight is loaded: 2.0 GiB of a H200 (sgl-project/sglang, pull request
+# 11716; SemiAnalysisAI/InferenceX, issue 2128), as much of a H100 (vllm-project/vllm, issue 21348).
+_SGLANG_PARALLEL_GIB = 1.9
 # Captured decode steps by layer: they share the activations' pool, and experts' workspaces come on top (logs of vLLM
 # 0.11 on H100, 51 batch sizes up to 512: 0.1 GiB for 28 dense layers, 0.39 and 1.03 GiB for 24 and 36 with experts).
 _GRAPH_BYTES_PER_LAYER, _GRAPH_BYTES_PER_EXPERT_LAYER = 4 * MIB, 22 * MIB
@@ -67,7 +70,7 @@ def budget(
     free = card.capacity if card.free is None else card.free
     others = 0.0 if free is None else max(0.0, total - free)
     peak = activation_bytes(model, layout, card.capacity)
-    parallel = float(option(layout, "nccl_gib") or _NON_TORCH_PARALLEL_GIB) * GIB
+    parallel = float(option(layout, "nccl_gib") or _parallel_gib(layout, card)) * GIB
     context = _NON_TORCH_BYTES + (parallel if layout.tensor_parallel > 1 else 0.0) + card.host
     graphs = graph_bytes(model, layout, span) if layout.cuda_graphs else 0.0
     used = Budget(peak, context, graphs, 0.0, "")
@@ -80,6 +83,11 @@ def budget(
         else _vllm(used, layout, total, others)
     )
     return _capped(_raised(kept_free, layout, left), model, layout, left, span or Span(0, len(model.layers), True))
+
+
+def _parallel_gib(layout: Layout, card: Card) -> float:
+    large = card.capacity is not None and card.capacity >= _LARGE_GPU_BYTES
+    return _SGLANG_PARALLEL_GIB if large and layout.engine is Engine.SGLANG else _NON_TORCH_PARALLEL_GIB
 
 
 def _capped(unbounded: Budget, model: Model, layout: Layout, left: float, span: Span) -> Budget:

@@ -8,6 +8,7 @@ from wellfed.hardware.machine import Machine
 from wellfed.hardware.selection import alike, selected
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Request
+from wellfed.perf.memory.remote import joined
 
 _MEMO_SIZE = 64
 _memo: dict[tuple[int, tuple[int, ...]], tuple[Machine, Machine]] = {}
@@ -15,8 +16,10 @@ _memo: dict[tuple[int, tuple[int, ...]], tuple[Machine, Machine]] = {}
 
 def narrowed(request: Request) -> Request:
     """The request on the GPUs of its layout: those it names, else the first ones. On a machine of equal GPUs of which
-    none are named it is as it was.
+    none are named it is as it was. GPUs of RPC servers stand in front of the machine's own.
     """
+    if request.layout.options:
+        request = joined(request)
     machine, layout = request.machine, request.layout
     if not machine.gpus or not layout.gpus or (not layout.devices and alike(machine)):
         return request

@@ -5,7 +5,10 @@ hold copies of the same cache each keep a part of its tokens instead. Prefill (v
 `--prefill-context-parallel-size`): so many times the GPUs, each computing a part of a prompt's tokens with the same
 attention weights; routed experts are divided over all of them, the cache is whole on each
 unless decode divides it, too.
-Source: config/parallel.py and config/model.py of vLLM 0.33; arg_groups/attention_hook.py of SGLang 0.5.23.
+TensorRT-LLM's Helix divides a cache over `context_parallel_size` times as many ranks as attention's; feed-forward
+layers are divided over all of them.
+Source: config/parallel.py and config/model.py of vLLM 0.33; arg_groups/attention_hook.py of SGLang 0.5.23;
+docs/source/features/helix.md of NVIDIA/TensorRT-LLM (read 2026-11-30).
 """
 
 from __future__ import annotations
@@ -48,6 +51,8 @@ def most_context_ranks(model: Model, tensor: int) -> int:
 def valid_context_ranks(model: Model, layout: Layout) -> bool:
     """Whether the engine takes the degrees together."""
     tensor, decode, prefill = layout.tensor_parallel, context_ranks(layout), prefill_ranks(layout)
+    if layout.engine is Engine.TENSORRT_LLM and decode > 1:  # Helix: latents alone
+        return tensor % decode == 0 and all(isinstance(kind, LatentAttention) for kind in cache_profile(model).kinds)
     if prefill > 1:
         return decode in (1, prefill, tensor * prefill)
     return decode == 1 or (tensor % decode == 0 and decode <= most_context_ranks(model, tensor))

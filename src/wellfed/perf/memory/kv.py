@@ -25,6 +25,7 @@ _ELEMENT_BYTES = {
 }  # fmt: skip
 
 LOCAL = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP})
+_WHOLE = frozenset({Engine.IK_LLAMA_CPP, Engine.EXLLAMAV3})
 _PAGE = 256  # llama.cpp rounds a context up to this many cells
 
 
@@ -83,9 +84,9 @@ def cells(layout: Layout, context: int) -> int:
 def layer_bytes(attention: Attention, layout: Layout, context: int) -> float:
     """Bytes that one layer of one sequence takes in the cache, all ranks together, copies not counted.
 
-    llama.cpp keeps a window plus one ubatch of a sliding-window layer, ik_llama.cpp the whole context. MLA caches
-    latents, or with `latent_cache` off the expanded keys and values; ik_llama.cpp's `-mla 1` without flash attention
-    also keeps the latents transposed.
+    llama.cpp keeps a window plus one ubatch of a sliding-window layer, ik_llama.cpp the whole context, and so does
+    exllamav3 (exllamav3/cache/fp16.py, August 2026). MLA caches latents, or with `latent_cache` off the expanded keys
+    and values; ik_llama.cpp's `-mla 1` without flash attention also keeps the latents transposed.
     """
     keys, values = _pair(layout.kv_type)
     if isinstance(attention, JointAttention):
@@ -105,7 +106,7 @@ def layer_bytes(attention: Attention, layout: Layout, context: int) -> float:
 
 
 def _window_tokens(attention: FullAttention, layout: Layout, context: int) -> int:
-    if attention.window is None or layout.engine is Engine.IK_LLAMA_CPP or option(layout, "swa_full") == "1":
+    if attention.window is None or layout.engine in _WHOLE or option(layout, "swa_full") == "1":
         return context
     if layout.engine is Engine.LLAMA_CPP:
         return min(context, cells(layout, attention.window + layout.ubatch_tokens))

@@ -31,6 +31,7 @@ from wellfed.perf.memory.llamacpp_place import (
     used_gpus,
 )
 from wellfed.perf.memory.llamacpp_ram import ram_share
+from wellfed.perf.memory.remote import name
 from wellfed.perf.memory.share import Growth, Named, Share
 
 
@@ -39,16 +40,17 @@ def shares(request: Request) -> tuple[Share, ...]:
     gpus = used_gpus(request)
     placement = place(request, gpus)
     weights = weight_sums(request.weights)
-    gpu_shares = [_gpu_share(request, placement, weights, index, gpu) for index, gpu in enumerate(gpus)]
+    gpu_shares = [
+        _gpu_share(request, placement, weights, index, gpu, name(gpus, index)) for index, gpu in enumerate(gpus)
+    ]
     return (*gpu_shares, ram_share(request, placement, weights, gpus, gpu_shares))
 
 
-def _gpu_share(request: Request, placement: Placement, weights: Held, index: int, gpu: Gpu) -> Share:
-    device = f"gpu{index}"
+def _gpu_share(request: Request, placement: Placement, weights: Held, index: int, gpu: Gpu, device: str) -> Share:
     fixed = (
         MemoryTerm(device, "weights", *_gpu_weights(request, placement, weights, index)),
         MemoryTerm(device, "engine context", context_bytes(gpu), context_note(gpu)),
-        *extras(request, placement.spans[index], index),
+        *extras(request, placement.spans[index], device),
     )
     growth = _gpu_growth(request, placement, weights, index, gpu)
     machine = request.machine

@@ -60,9 +60,10 @@ def place(request: Request, gpus: tuple[Gpu, ...]) -> Placement:
     on_gpu = offload.layers_on_gpu(layers) if gpus else 0
     fractions = _fractions(request, gpus)
     rows = request.layout.tensor_parallel > 1 and len(gpus) > 1
-    spans = layer_split(layers, on_gpu, fractions) if on_gpu and not rows else ()
+    head = bool(gpus) and offload.holds_head(layers)
+    spans = layer_split(layers, on_gpu, fractions, head) if (on_gpu or head) and not rows else ()
     if rows:
-        spans = (Span(layers - on_gpu, layers, on_gpu >= layers), *(Span(layers, layers) for _ in gpus[1:]))
+        spans = (Span(layers - on_gpu, layers, head), *(Span(layers, layers) for _ in gpus[1:]))
     start = layers - on_gpu
     on_cpu = offload.expert_layers_on_cpu(layers) if gpus else 0
     experts = Span(start, _after(expert_layers(request.model), start, on_cpu))

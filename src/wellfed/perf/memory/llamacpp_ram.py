@@ -52,7 +52,7 @@ def ram_share(
                 sentence("llamacpp.operating-system", "operating system and page tables"),
             )
         )
-    shared = [share for share, gpu in zip(gpu_shares, gpus, strict=True) if unified(gpu)]
+    shared = [share for share, gpu in zip(gpu_shares, gpus, strict=True) if unified(gpu) and not gpu.server]
     fixed += [term for share in shared for term in _as_ram(share.fixed)]
     growth = _ram_growth(request, placement, bool(gpus), tuple((share.device, share.growth) for share in shared))
     caches = placement.cpu_layers > 0 or not gpus or not offloads_cache(request.layout)

@@ -39,8 +39,11 @@ class RankWeights:
 
 
 def attention_ranks(layout: Layout) -> int:
-    """Ranks that share one sequence's attention: the tensor-parallel group, less data-parallel attention."""
-    return max(1, layout.tensor_parallel // max(1, layout.attention_data_parallel))
+    """Ranks that share one sequence's attention: the tensor-parallel group, less data-parallel attention; of those that
+    divide its cache by Helix each has all heads of its part.
+    """
+    apart = context_ranks(layout) if layout.engine is Engine.TENSORRT_LLM else 1
+    return max(1, layout.tensor_parallel // max(1, layout.attention_data_parallel * apart))
 
 
 def expert_ranks(layout: Layout) -> int:

@@ -25,18 +25,18 @@ class Span:
         return self.last - self.first
 
 
-def layer_split(layers: int, on_gpu: int, fractions: Sequence[float]) -> tuple[Span, ...]:
+def layer_split(layers: int, on_gpu: int, fractions: Sequence[float], head: bool | None = None) -> tuple[Span, ...]:
     """The spans of GPUs that take shares `fractions` of the last `on_gpu` of `layers` layers.
 
-    The head counts as one more layer once all layers are on GPUs. Layer i of n goes to the first GPU whose
-    cumulative fraction exceeds i / n (llama.cpp's rule, by free memory unless --tensor-split says otherwise).
+    The head counts as one more layer where it is on a GPU: as said, else once all layers are. Layer i of n goes to the
+    first GPU whose cumulative fraction exceeds i / n (llama.cpp's rule, by free memory unless --tensor-split says
+    otherwise).
     """
-    return _split(layers, on_gpu, tuple(fractions))
+    return _split(layers, on_gpu, tuple(fractions), on_gpu >= layers if head is None else head)
 
 
 @lru_cache(maxsize=1024)
-def _split(layers: int, on_gpu: int, fractions: tuple[float, ...]) -> tuple[Span, ...]:
-    output = on_gpu >= layers
+def _split(layers: int, on_gpu: int, fractions: tuple[float, ...], output: bool) -> tuple[Span, ...]:
     units = on_gpu + output
     start, total, reached, spans = layers - on_gpu, sum(fractions), 0.0, []
     position = 0
