@@ -35,8 +35,15 @@ _BOARDS = regex(  # lines of board makers: another cooler and a little more cloc
     r"red d(?:evil|ragon)|hellhound|fighter|liquid devil|speedster|swft ?\d*|qick ?\d*|merc ?\d*|mercury|"
     r"mech(?: [23]x)?|armor|challenger|phantom gaming|steel legend|taichi|reference(?: card)?|blower|turbo|lhr|"
     r"oem|(?:single|dual|triple) fan"
-    r")\b"
-)
+    r")\b",
+    of=(
+        "suprim", "gaming", "ventus", "inspire", "tuf", "rog ", "strix", "astral", "prime", "proart", "dual", "eagle",
+        "windforce", "aorus", "aero", "amp", "trinity", "twin", "solid", "ichill", "jetstream", "gamerock", "igame",
+        "vulcan", "battle", "hof", "gamer", "ftw", "xc", "kingpin", "pulse", "nitro", "toxic", "red d", "hellhound",
+        "fighter", "liquid", "speedster", "swft", "qick", "merc", "mech", "armor", "challenger", "phantom", "steel",
+        "taichi", "reference", "blower", "turbo", "lhr", "oem", "fan",
+    ),
+)  # fmt: skip
 _SPLITS: tuple[tuple[re.Pattern[str], str], ...] = (
     (regex(r"\b(rtx|gtx|rx|titan|radeon|arc|tesla|quadro|epyc|ryzen|xeon)(?=[a-z]?\d)"), r"\1 "),
     (regex(r"\btr(?=\s?(?:pro\b|\d{4}w?x\b))", of=("tr",)), "threadripper"),

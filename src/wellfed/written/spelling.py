@@ -34,6 +34,7 @@ _NO_GPU = regex(
     r"(?:没有|无|不带)(?:独立)?(?:显卡|独显|gpu)|"
     r"\b(?:no|without)\s+(?:an?\s+|any\s+)?(?:dedicated\s+|discrete\s+)?(?:gpu|graphics(?: card)?)s?\b",
     re.IGNORECASE,
+    of=("没有", "无", "不带", "no ", "without"),
 )
 _MACHINES = regex(rf"\s*{_NUMBER}\s*台\s*", of=beyond_ascii)
 _BEFORE_COUNT = regex(rf"^\s*(?:{_EACH.pattern})\s*(?={_NUMBER.replace('?P<count>', '?:')}\s*{_UNIT})", of=beyond_ascii)
