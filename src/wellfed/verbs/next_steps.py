@@ -74,7 +74,7 @@ def next_steps(
 def _before(plan: Plan) -> Iterator[Step]:
     """What other machines start first."""
     if count(plan.layout):
-        text = "first, on each of the {servers} other machines: what computes their layers"
+        text = "first, on every other machine ({servers}): it asks for no key, so only in a network that is trusted"
         yield Step(message("next.rpc", text, servers=count(plan.layout)), shlex.join(SERVER))
     files = expert_files(plan)
     if files is not None:
