@@ -158,6 +158,22 @@ def test_sglangs_ranks_on_large_cards() -> None:
     assert found["context"] * (cache + gpu["spare_bytes"]) / cache == pytest.approx(367_404, rel=WITHIN)
 
 
+@pytest.mark.parametrize(("tokens", "gib"), [(20_000, 17.06 - 14.99), (29_000, 17.98 - 14.99)])
+def test_the_first_engine_of_vllm_profiles_a_whole_prompt(tokens: int, gib: float) -> None:
+    """vllm-project/vllm, issue 10517: Llama-3.1-8B on an RTX 3090, peak of torch less the weights."""
+    line = f"vllm serve meta-llama/Llama-3.1-8B-Instruct --max-model-len {tokens}"
+    found = as_it_is(line, "rtx 3090, ryzen 9 7950x, 64gb", "--engine", "vllm@0.6.4")
+    assert size(found, "gpu0", "activations") == pytest.approx(gib * 1024, rel=WITHIN)
+
+
+@pytest.mark.parametrize(("version", "tokens"), [("0.20", 55_000), ("0.21", 525_000)])
+def test_gemma_4_caches_windows_whole_before_0_21(version: str, tokens: int) -> None:
+    """vllm-project/vllm, issue 43308: "about" 55 and 525 thousand tokens on an A100 80GB."""
+    line = "vllm serve cyankiwi/gemma-4-31B-it-AWQ-4bit --gpu-memory-utilization 0.9"
+    found = as_it_is(line, "a100 80gb sxm, epyc 7763, 512gb", "--engine", f"vllm@{version}")
+    assert found["cache_tokens"] == pytest.approx(tokens, rel=1.5 * WITHIN)
+
+
 def test_four_machines_over_rpc() -> None:
     """geerlingguy/beowulf-ai-cluster, issue 2: DeepSeek-R1 in Q4_K_M, 385,689 MiB in five buffers."""
     line = "llama-cli -m DeepSeek-R1-0528-Q4_K_M.gguf -ngl 99 --rpc 10.0.2.2:50052,10.0.2.3:50052,10.0.2.4:50052"

@@ -13,6 +13,7 @@ from dataclasses import replace
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
 from wellfed.message import Listing, message
+from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
 
 # The versions whose sources and logs the engines' rooms were written from.
@@ -46,6 +47,8 @@ TOWER = "mmproj"  # the option that says where the tower lies: Ollama's library 
 # Layers that see a window cache all of a context before (issue 16118, 0.8.3: 24.00 GiB of each of eight ranks for a
 # million tokens of Llama 4); since when each keeps its window is assumed.
 _WINDOWS_APART = (0, 9, 1)
+# Gemma 4's windows and full layers have heads of two widths: apart since 0.21 (issue 43308: 55k tokens became 525k).
+_TWO_WIDTHS_APART = (0, 21, 0)
 OLLAMA = "ollama"
 FRONT = "front"  # the option that names a program around llama.cpp with defaults of its own
 _AMPERE_MARLIN, _TURING_MARLIN = (0, 5, 1), (0, 14, 0)
@@ -71,12 +74,12 @@ class Version:
         """Whether it is a version of a program around the engine, such as Ollama."""
         return any(name == FRONT for name, _ in self.options)
 
-    def applied(self, layout: Layout) -> Layout:
-        """The layout with the switches this version decides; what was pinned by a flag stands."""
+    def applied(self, layout: Layout, model: Model) -> Layout:
+        """The layout with the switches this version decides for `model`; what was pinned by a flag stands."""
         if self.is_front:
             return self._in_front(layout)
         set_options = {key for key, _ in layout.options}
-        switches = tuple(pair for pair in _switches(self) if pair[0] not in set_options)
+        switches = tuple(pair for pair in _switches(self, model) if pair[0] not in set_options)
         changed = replace(layout, version=self.text, options=(*layout.options, *switches))
         return replace(changed, latent_cache=False) if _expands_latents(self) else changed
 
@@ -145,12 +148,12 @@ def _months(month: str) -> int:
     return 12 * int(year) + int(number)
 
 
-def _switches(version: Version) -> tuple[tuple[str, str], ...]:
+def _switches(version: Version, model: Model) -> tuple[tuple[str, str], ...]:
     if version.engine is Engine.LLAMA_CPP:
         return _llama_switches(version.numbers[0])
     if version.engine is Engine.IK_LLAMA_CPP:
         return (("built", version.text),)
-    return _vllm_switches(version.numbers) if version.engine is Engine.VLLM else ()
+    return _vllm_switches(version.numbers, model) if version.engine is Engine.VLLM else ()
 
 
 def _llama_switches(build: int) -> tuple[tuple[str, str], ...]:
@@ -158,11 +161,12 @@ def _llama_switches(build: int) -> tuple[tuple[str, str], ...]:
     return (("build", f"b{build}"), *indexer)
 
 
-def _vllm_switches(numbers: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
+def _vllm_switches(numbers: tuple[int, ...], model: Model) -> tuple[tuple[str, str], ...]:
     options: list[tuple[str, str]] = []
     if numbers < _GRAPHS_IN_BUDGET:
         options += [("graphs_in_budget", "0"), ("gpu_memory_utilization", "0.9")]
-    if numbers < _WINDOWS_APART:
+    two_widths = model.architecture.startswith("gemma4")
+    if numbers < (_TWO_WIDTHS_APART if two_widths else _WINDOWS_APART):
         options.append(("swa_full", "1"))
     if numbers < _FIRST_V1:  # profiled with 256 sequences and one copy of the logits
         options += [("max_num_seqs", "256"), ("sampler_bytes", "4"), ("nccl_gib", "0.1")]

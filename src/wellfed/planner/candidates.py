@@ -77,7 +77,7 @@ def candidates(
         layouts = _with_adapters(layouts, goal.adapters, refused)
     if goal.versions:
         versions = {version.engine: version for version in goal.versions}
-        layouts = (versions[x.engine].applied(x) if x.engine in versions else x for x in layouts)
+        layouts = (versions[x.engine].applied(x, model) if x.engine in versions else x for x in layouts)
     if not goal.pins:
         yield from layouts if goal.speculation is None else _with_drafts(layouts, goal.speculation, workload, refused)
         return

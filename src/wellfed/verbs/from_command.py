@@ -161,7 +161,7 @@ def _as_it_is(read: Command, search: Search, version: Version | None, auto: bool
     if auto:
         layout = replace(layout, max_sequences=AUTO_SLOTS, options=(*layout.options, ("kv_unified", "1")))
     if version is not None:
-        layout = version.applied(layout)
+        layout = version.applied(layout, search.model)
         if read.pins.flash:
             layout = replace(layout, flash_attention=pinned.flash_attention)
         elif not is_flash_by_itself(version):

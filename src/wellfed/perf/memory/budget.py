@@ -228,7 +228,8 @@ def activation_bytes(model: Model, layout: Layout, capacity: float | None) -> fl
     """Peak of the profile run: the larger of one full batch through a layer and sampling for all sequences.
 
     Sampling: sequences x vocabulary x 38 bytes (17 up to vLLM 0.11.0). A layer: tokens x (residual, feed-forward or
-    experts' in- and outputs) in 16 bits.
+    experts' in- and outputs) in 16 bits. vLLM's first engine compiled nothing: a layer's input and what its norm made
+    of it stand beside the residual (issue 10517: 110 KB a token of Llama-3.1-8B).
     """
     large = capacity is None or capacity >= _LARGE_GPU_BYTES
     decided = is_decided(layout)
@@ -239,4 +240,5 @@ def activation_bytes(model: Model, layout: Layout, capacity: float | None) -> fl
     per_logit = float(option(layout, "sampler_bytes") or per_logit)
     experts = shape.active * (3 * shape.expert_width / ranks + shape.hidden)
     layer = tokens * 2 * max(3 * shape.dense / ranks, experts)
-    return max(layer, rows * shape.vocabulary * per_logit) + tokens * shape.hidden * 2
+    streams = 1 if option(layout, "v0") is None else 3
+    return max(layer, rows * shape.vocabulary * per_logit) + streams * tokens * shape.hidden * 2
