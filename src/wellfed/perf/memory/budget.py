@@ -240,5 +240,5 @@ def activation_bytes(model: Model, layout: Layout, capacity: float | None) -> fl
     per_logit = float(option(layout, "sampler_bytes") or per_logit)
     experts = shape.active * (3 * shape.expert_width / ranks + shape.hidden)
     layer = tokens * 2 * max(3 * shape.dense / ranks, experts)
-    streams = 1 if option(layout, "v0") is None else 3
+    streams = 3 if option(layout, "v0") else 1
     return max(layer, rows * shape.vocabulary * per_logit) + streams * tokens * shape.hidden * 2
