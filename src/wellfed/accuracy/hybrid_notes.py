@@ -126,7 +126,7 @@ def threads(row: Row) -> int | None:
     """Threads of decode."""
     for key in ("threads", "n_threads"):
         value = note(row, key)
-        if value.isdigit():
+        if value.isdecimal():
             return int(value)
     match = re.search(r"(\d+) threads", row.text("cpu")) or re.search(r"-t (\d+)", row.text("ngl_or_offload"))
     return int(match[1]) if match else None
@@ -298,6 +298,6 @@ def number_note(row: Row, *keys: str) -> int | None:
     """The first of `keys` that the notes give a whole number for."""
     for key in keys:
         value = note(row, key)
-        if value.isdigit():
+        if value.isdecimal():
             return int(value)
     return None

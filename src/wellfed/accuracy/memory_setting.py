@@ -171,7 +171,7 @@ def built(row: Row) -> str:
 
 def batch(row: Row) -> tuple[int | None, int | None]:
     """The column "ubatch/batch"."""
-    parts = [int(part) if part.strip().isdigit() else None for part in row.text("ubatch/batch").split("/")]
+    parts = [int(part) if part.strip().isdecimal() else None for part in row.text("ubatch/batch").split("/")]
     return (parts[0], parts[1]) if len(parts) == 2 else (None, None)
 
 

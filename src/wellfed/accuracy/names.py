@@ -157,7 +157,7 @@ def _spans(words: list[str]) -> Iterator[tuple[int, str]]:
     for start in range(len(words)):
         for end in range(start + 1, min(start + _MOST_WORDS, len(words)) + 1):
             joined = "".join(words[start:end])
-            bare = not any(letter.isdigit() for letter in joined)
+            bare = not any(letter.isdecimal() for letter in joined)
             if not (bare and end < len(words) and _VERSION.fullmatch(words[end])):
                 yield len(joined), joined
 
@@ -285,14 +285,14 @@ def _by_facts(text: str, hints: _Hints) -> tuple[Model, tuple[Assumption, ...]]:
     shapes = {(model.layers, model.vocabulary if hints.parameters else 0) for model in fitting}
     if not fitting or (len(shapes) > 1 and hints.parameters is None):
         raise unknown(text)
-    # of equals the family's own model, not one that was made from it: its id is the shortest
+    # of equals the family's own model, not one that was made from it: it has other names, its id is the shortest
     best = min(fitting, key=lambda model: (_distance(model, hints), *_kinship(model)))
     return best, (Assumption(f"{text!r} is {best.name}", "the only shape with the logged layers, cache or size"),)
 
 
-def _kinship(model: Model) -> tuple[bool, bool, int]:
-    """Orders models of one shape: Llama's own first, then those with short ids."""
-    return model.family != "llama", not model.id.startswith("llama-"), len(model.id)
+def _kinship(model: Model) -> tuple[bool, bool, bool, int]:
+    """Orders models of one shape: Llama's own first, then those with other names and a short id."""
+    return model.family != "llama", not model.id.startswith("llama-"), not model.aliases, len(model.id)
 
 
 def _fits(identity: str, kinds: set[str], hints: _Hints) -> bool:

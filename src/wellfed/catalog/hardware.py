@@ -187,7 +187,7 @@ def _look(folder: str, query: names.Query, least: bool = True) -> tuple[match.Pa
 
     A part explains every word of its name, so its family holds them; a name that spells a number otherwise is rare.
     """
-    numbers = [word for word in query.words if len(word) > 1 and any(character.isdigit() for character in word)]
+    numbers = [word for word in query.words if len(word) > 1 and any(character.isdecimal() for character in word)]
     for enough in (all, any) if len(numbers) > 1 else (all,):
         resolved = match.find(query, parts_with(folder, numbers, enough), least)
         if resolved is not None:

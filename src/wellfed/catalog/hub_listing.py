@@ -296,7 +296,7 @@ def _parsed(response: httpx.Response) -> Any:
 def _wait_s(response: httpx.Response, attempt: int) -> float:
     """As Retry-After says, in seconds or as a date; else 1, 2, 4 s."""
     header = response.headers.get("retry-after", "")
-    if header.isdigit():
+    if header.isdecimal():
         return float(header)
     with suppress(ValueError, TypeError):
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())

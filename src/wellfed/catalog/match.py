@@ -99,7 +99,7 @@ def _needed(text: str, family_words: frozenset[str]) -> frozenset[str]:
     tokens = names.words_of(names.normalise(text)).words
     vendorless = tokens - {"nvidia", "amd", "intel", "apple"}
     core = vendorless - family_words - _PREFIXES - frozenset(_FORM_WORDS) - {"edition", "blackwell"}
-    if not any(character.isdigit() for token in core for character in token):
+    if not any(character.isdecimal() for token in core for character in token):
         return vendorless
     return core
 

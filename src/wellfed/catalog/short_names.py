@@ -16,7 +16,7 @@ _LEAST_SIZE = 10  # a smaller number is a generation: qwen 3, gemma 4
 
 def with_units(words: frozenset[str]) -> Entry | None:
     """The model of a name whose size lacks its B: 'gpt oss 120'. Numbers below ten and months are none."""
-    numbers = [word for word in words if word.isdigit() and int(word) >= _LEAST_SIZE and not is_month(word)]
+    numbers = [word for word in words if word.isdecimal() and int(word) >= _LEAST_SIZE and not is_month(word)]
     if len(numbers) != 1 or any(is_size(word) for word in words):
         return None
     return matched(words - {numbers[0]} | {size_word(float(numbers[0]))})

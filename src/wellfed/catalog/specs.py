@@ -19,7 +19,7 @@ def part_id(row: Row) -> str:
     dropped = {"nvidia", "amd", "intel", "geforce", "radeon", "instinct", "tesla", "edition"}
     tokens = re.findall(r"[a-z0-9.]+", row.name.lower())
     shortened = [token for token in tokens if token not in dropped]
-    if not any(character.isdigit() for token in shortened for character in token):
+    if not any(character.isdecimal() for token in shortened for character in token):
         shortened = tokens
     return "-".join(shortened)
 

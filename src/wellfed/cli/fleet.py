@@ -368,7 +368,7 @@ def _fleet_options(options: dict[str, Any]) -> FleetOptions:
 
 def _counted(text: str) -> tuple[int, str]:
     count, sign, line = text.partition("=")
-    if not sign or not count.strip().isascii() or not count.strip().isdigit() or not 1 <= int(count) <= 100_000:
+    if not sign or not count.strip().isascii() or not count.strip().isdecimal() or not 1 <= int(count) <= 100_000:
         raise BadInput(
             message("fleet.counted", "{text}: a count (1 to 100,000) and a machine are wanted", text=text),
             message("fleet.counted.hint", "such as --machines '3=8x h200, 2x xeon 8480+'"),

@@ -223,7 +223,7 @@ def _visible(variables: Mapping[str, str]) -> tuple[int, ...] | None:
         parts = [part.strip() for part in value.split(",") if part.strip()]
         if not parts or parts[0] in ("-1", "none", "void"):
             return ()
-        return tuple(map(int, parts)) if all(part.isdigit() for part in parts) else tuple(range(len(parts)))
+        return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else tuple(range(len(parts)))
     return None
 
 
@@ -289,4 +289,4 @@ def _takes(name: str, after: str) -> bool:
 
 
 def _number(word: str) -> bool:
-    return word.lstrip("-").replace(".", "", 1).isdigit()
+    return word.lstrip("-").replace(".", "", 1).isdecimal()

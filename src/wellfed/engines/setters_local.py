@@ -192,7 +192,7 @@ def rpc_servers(text: str) -> Change:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts:
         raise ValueError(text)
-    if text.strip().isdigit():
+    if text.strip().isdecimal():
         told, addresses = str(integer(text.strip())), ""
     elif all(_ADDRESS.fullmatch(part) for part in parts):
         away = [part for part in parts if not _HERE.match(part)]
@@ -204,7 +204,7 @@ def rpc_servers(text: str) -> Change:
         kept = tuple(pair for pair in layout.options if pair[0] not in (RPC, ADDRESSES))
         added = ((RPC, told), *(((ADDRESSES, addresses),) if addresses else ()))
         here = local_gpus(layout)
-        there = int(told) * here if told.isdigit() else len(parts)
+        there = int(told) * here if told.isdecimal() else len(parts)
         return replace(layout, gpus=here + there, options=(*kept, *(added if told != "0" else ())))
 
     return change

@@ -194,7 +194,7 @@ def _meta(facts: dict[str, str]) -> bytes:
         "architecture": facts.get("architecture"),
         "root": facts["root"] == "yes" if "root" in facts else None,
         "container": True if facts.get("container") == "yes" else None,
-        "shared_memory_bytes": int(size) * 1024 if size.isascii() and size.isdigit() else None,
+        "shared_memory_bytes": int(size) * 1024 if size.isascii() and size.isdecimal() else None,
         "fabric_manager_running": facts["fabric_manager"] == "yes" if "fabric_manager" in facts else None,
     }
     return json.dumps({key: value for key, value in meta.items() if value is not None}).encode()

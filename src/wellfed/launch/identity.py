@@ -105,7 +105,7 @@ def members(group: int, proc: Path = PROC) -> Iterator[Stat]:
 
 def _pids(proc: Path) -> tuple[int, ...]:
     try:
-        return tuple(int(entry) for entry in os.listdir(proc) if entry.isdigit())  # noqa: PTH208  names alone, often
+        return tuple(int(entry) for entry in os.listdir(proc) if entry.isdecimal())  # noqa: PTH208  names alone, often
     except OSError:
         return tuple(psutil.pids())
 

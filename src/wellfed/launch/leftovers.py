@@ -73,7 +73,7 @@ def _members(group: int, proc: Path) -> Iterator[int]:
 
 def _pids(proc: Path) -> tuple[int, ...]:
     try:
-        return tuple(int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
+        return tuple(int(entry.name) for entry in proc.iterdir() if entry.name.isdecimal())
     except OSError:
         return ()
 

@@ -211,7 +211,7 @@ def _first(value: object, default: int) -> int:
 def _listed(value: object) -> frozenset[int] | None:
     """Layer numbers as a list or as text ("3,4,5")."""
     if isinstance(value, str):
-        return frozenset(int(word) for word in value.split(",") if word.strip().isdigit()) or None
+        return frozenset(int(word) for word in value.split(",") if word.strip().isdecimal()) or None
     if isinstance(value, list) and value and all(isinstance(entry, int) for entry in value):
         return frozenset(value)
     return None

@@ -137,7 +137,7 @@ def kind_of(module: str, dtype: str, layer: int | None, recipe: Recipe | None) -
 
 def role_of(inner: str) -> str:
     """The role of a tensor by its name within the layer, in GGUF's words; the name itself where it is not known."""
-    words = [word for word in inner.split(".") if word not in {"weight", "bias"} and not word.isdigit()]
+    words = [word for word in inner.split(".") if word not in {"weight", "bias"} and not word.isdecimal()]
     last = words[-1] if words else inner
     if "norm" in inner:
         return inner.removesuffix(".weight")

@@ -189,5 +189,5 @@ def build_number(layout: Layout) -> int | None:
     if layout.engine is not Engine.LLAMA_CPP:
         return None
     text = dict(layout.options).get("build", "").lstrip("b")
-    number = int(text) if text.isdigit() else None
+    number = int(text) if text.isdecimal() else None
     return number if number is not None and number < _FIRST_CURRENT_BUILD else None

@@ -44,7 +44,7 @@ def pictures_asked(text: str, model: Model) -> Pictures:
 def _read(text: str) -> tuple[int, int | tuple[int, int]]:
     count, at, size = text.strip().lower().partition("@")
     sides = size.split("x") if at else [str(_USUAL_SIDE)] * 2
-    digits = count.isdigit() and all(side.isdigit() for side in sides) and len(sides) <= 2
+    digits = count.isdecimal() and all(side.isdecimal() for side in sides) and len(sides) <= 2
     if digits and 1 <= int(count) <= _MOST_COUNT:
         numbers = [int(side) for side in sides]
         if len(numbers) == 1 and 1 <= numbers[0] <= _MOST_TOKENS:

@@ -104,7 +104,7 @@ def read(text: str) -> Speculation | None:
 
 
 def _is_count(text: str) -> bool:
-    return text.isdigit() and 1 <= int(text) <= _MOST_TOKENS
+    return text.isdecimal() and 1 <= int(text) <= _MOST_TOKENS
 
 
 def completed(

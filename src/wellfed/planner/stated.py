@@ -72,7 +72,7 @@ def _gpus(gpus: tuple[Gpu, ...], sizes: Sequence[int]) -> tuple[Gpu, ...]:
 
 def _size(text: str) -> int:
     try:
-        return parse_bytes(text if not text.strip().replace(".", "", 1).isdigit() else f"{text}GiB")
+        return parse_bytes(text if not text.strip().replace(".", "", 1).isdecimal() else f"{text}GiB")
     except ValueError:
         problem = message("stated.size", "{text} is no size", text=text)
         raise BadInput(problem, message("stated.size.hint", "for example 20GB, 22.5GiB or 20480MiB")) from None

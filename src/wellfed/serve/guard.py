@@ -83,7 +83,7 @@ class Guard:
         if not self._has_token(headers) and self._token_in_link(scope) is None:
             return Refused(401, "unauthorised", NO_TOKEN, NO_TOKEN_HINT)
         length = headers.get(b"content-length", "0")
-        if not length.isascii() or not length.isdigit() or int(length) > MOST_BODY:
+        if not length.isascii() or not length.isdecimal() or int(length) > MOST_BODY:
             return Refused(413, "too-large", large(MOST_BODY >> 20))
         return None
 

@@ -244,7 +244,7 @@ def collect(root: Path = Path("/"), redacted: bool = True) -> Snapshot:
 def _of_this_process(files: dict[str, bytes], links: dict[str, str]) -> tuple[dict[str, bytes], dict[str, str]]:
     """/proc/self is a link to this process's number, which means nothing elsewhere: its files go under /proc/self."""
     target = links.get("/proc/self", "").rstrip("/").rpartition("/")[2]
-    if not target.isdigit():
+    if not target.isdecimal():
         return files, links
     prefix = f"/proc/{target}/"
     moved = {

@@ -274,7 +274,7 @@ def _adapters(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     count, at, rank = text.partition("@")
-    if count.isdigit() and (not at or rank.isdigit()) and 1 <= int(count) <= 1000 and 1 <= int(rank or 1) <= 4096:
+    if count.isdecimal() and (not at or rank.isdecimal()) and 1 <= int(count) <= 1000 and 1 <= int(rank or 1) <= 4096:
         return int(count), int(rank) if rank else USUAL_RANK
     problem = message("lora.unread", "{text} is no number of adapters", text=text)
     raise BadInput(problem, message("lora.unread.hint", "N or N@RANK, for example 4@64"))

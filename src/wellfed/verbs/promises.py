@@ -138,7 +138,7 @@ def _option(command: Sequence[str], *names: str) -> int | None:
         name, _, value = word.partition("=")
         if name in names:
             value = value or (command[index + 1] if index + 1 < len(command) else "")
-            return int(value) if value.isascii() and value.isdigit() else None
+            return int(value) if value.isascii() and value.isdecimal() else None
     return None
 
 

@@ -124,7 +124,7 @@ def engine_of(pid: int) -> str | None:
 def _looked_for() -> Target:
     pids = []
     for name in names("/proc"):
-        candidate = name.isdigit() and int(name) != os.getpid()
+        candidate = name.isdecimal() and int(name) != os.getpid()
         if candidate and engine_of(int(name)) is not None and listening(int(name)):
             pids.append(int(name))
     if len(pids) == 1:
@@ -162,7 +162,7 @@ def owner(port: int) -> int | None:
     inodes = {inode for port_there, inode in _listeners("/proc/net") if port_there == port}
     if not inodes:
         return None
-    pids = sorted(int(name) for name in names("/proc") if name.isdigit())
+    pids = sorted(int(name) for name in names("/proc") if name.isdecimal())
     return next((pid for pid in pids if inodes & _inodes(pid)), None)
 
 

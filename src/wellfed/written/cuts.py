@@ -69,4 +69,4 @@ def _is_memory(words: list[str], at: int) -> bool:
     """Whether a word begins or goes on with memory: "64gb", "ddr5-5600", "3200" behind "ddr4", "dual channel"."""
     word, before = words[at].lower(), words[at - 1].lower() if at else ""
     channels_follow = at + 1 < len(words) and _CHANNELS.fullmatch(words[at + 1].lower())
-    return bool(_MEMORY.fullmatch(word) or channels_follow or (word[:1].isdigit() and _KIND.fullmatch(before)))
+    return bool(_MEMORY.fullmatch(word) or channels_follow or (word[:1].isdecimal() and _KIND.fullmatch(before)))

@@ -137,7 +137,7 @@ def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | No
             return None
         known_part = _named(parts, counted_in_words(" ".join(words[at:])))
         if known_part is not None and (count := _NUMBER.fullmatch(start)):
-            if count[1].isdigit() and 1 <= int(count[1]) <= GPUS_MAX:
+            if count[1].isdecimal() and 1 <= int(count[1]) <= GPUS_MAX:
                 return None  # a count said twice
             raise BadInput(
                 sentence("written.line.no-count", "{start!r} is no count of parts", start=start),

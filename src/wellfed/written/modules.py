@@ -51,7 +51,7 @@ _TOTAL = regex(
 _SIZE_AND_SPEED = regex(
     rf"^\s*(?P<size>\d{{1,4}})\s*(?P<unit>[gt])(?:i?b)?[\s\-@/]+(?P<mt>[1-9]\d{{3}})(?:\s*mt/?s|\s*mhz)?(?P<tail>{_ASIDES})\s*$",
     re.IGNORECASE,
-    of=lambda text: text.lstrip()[:1].isdigit(),
+    of=lambda text: text.lstrip()[:1].isdecimal(),
 )
 _RAM_FIRST = regex(
     rf"\b(?:ram|memory|mem)\s*[:=]?\s*(?P<size>\d{{1,4}}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b)?\b(?:\s*(?:{_SPEED}))?(?P<tail>{_ASIDES})",

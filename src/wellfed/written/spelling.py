@@ -190,7 +190,7 @@ def _counted_in_han(piece: str) -> str:
         piece = f"{piece[: match.start()]} {piece[match.end() :]}".strip()
     while match := _BEFORE.match(piece):
         count_text = match["count"] or match["pair"] or "1"
-        before.append(count_text if count_text.isdigit() else str(_DIGITS[count_text]))
+        before.append(count_text if count_text.isdecimal() else str(_DIGITS[count_text]))
         piece = piece[match.end() :].strip()
     if not counts and not before and (match := _TIMES.fullmatch(piece) or _TIMES_BEHIND.fullmatch(piece)):
         return f"{match['count']}x {match['name']}"
@@ -202,7 +202,7 @@ def counted_in_words(piece: str) -> str:
     piece = _ARTICLE.sub("", _LABEL.sub("", piece))
     if match := _SOCKETS_WORD.match(piece):
         word = match["word"].lower()
-        return f"{word if word.isdigit() else _COUNTS[word]}x {piece[match.end() :]}"
+        return f"{word if word.isdecimal() else _COUNTS[word]}x {piece[match.end() :]}"
     if match := _COUNT_WORD.match(piece):
         return f"{_COUNTS[match['word'].lower()]}x {piece[match.end() :]}"
     if match := _BARE_COUNT.match(piece):

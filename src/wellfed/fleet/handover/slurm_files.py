@@ -177,7 +177,7 @@ def unfolded(text: str) -> tuple[str, ...]:
             continue
         for span in inside.rstrip("]").split(","):
             first, dash, last = span.partition("-")
-            if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) - int(first) > 10_000:
+            if not first.isdecimal() or (dash and not last.isdecimal()) or int(last or first) - int(first) > 10_000:
                 raise _no_hosts(text)
             names += [f"{head}{number:0{len(first)}d}" for number in range(int(first), int(last or first) + 1)]
     if not names or not all(_NAME.fullmatch(name) for name in names):

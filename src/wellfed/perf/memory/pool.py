@@ -28,7 +28,7 @@ def one_pool(shares: tuple[Share, ...], request: Request) -> tuple[Share, ...]:
 def _is_unified(share: Share, request: Request) -> bool:
     index = share.device.removeprefix("gpu")
     gpus = [gpu for gpu in request.machine.gpus if not gpu.server]  # others' memory is in another machine
-    return index.isdigit() and int(index) < len(gpus) and unified(gpus[int(index)])
+    return index.isdecimal() and int(index) < len(gpus) and unified(gpus[int(index)])
 
 
 def _as_ram(share: Share, term: MemoryTerm) -> MemoryTerm:

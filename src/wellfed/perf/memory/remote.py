@@ -30,13 +30,13 @@ def servers(layout: Layout) -> str:
 
 def sizes(described: str) -> tuple[int, ...]:
     """The memory of each server's device, where it is said."""
-    return () if described.isdigit() else tuple(parse_bytes(part) for part in described.split(","))
+    return () if described.isdecimal() else tuple(parse_bytes(part) for part in described.split(","))
 
 
 def count(layout: Layout) -> int:
     """RPC servers of a layout."""
     described = servers(layout)
-    return int(described) if described.isdigit() else len(sizes(described)) if described else 0
+    return int(described) if described.isdecimal() else len(sizes(described)) if described else 0
 
 
 def local_gpus(layout: Layout) -> int:
@@ -44,13 +44,13 @@ def local_gpus(layout: Layout) -> int:
     described = servers(layout)
     if not described:
         return layout.gpus
-    return layout.gpus // (1 + int(described)) if described.isdigit() else layout.gpus - len(sizes(described))
+    return layout.gpus // (1 + int(described)) if described.isdecimal() else layout.gpus - len(sizes(described))
 
 
 def away(layout: Layout) -> int:
     """GPUs of servers whose memory is said: they are in no machine that was named."""
     described = servers(layout)
-    return 0 if described.isdigit() else len(sizes(described)) if described else 0
+    return 0 if described.isdecimal() else len(sizes(described)) if described else 0
 
 
 def is_whole(layout: Layout, machine: Machine) -> bool:
@@ -71,7 +71,7 @@ def _remote(described: str, machine: Machine) -> tuple[Gpu, ...]:
     if not machine.gpus:
         said = sentence("remote.no-gpu", "RPC servers are described as GPUs like this machine's: it has none")
         raise Unsupported(said, sentence("remote.no-gpu.hint", "name a machine with a GPU"))
-    if described.isdigit():
+    if described.isdecimal():
         return tuple(replace(gpu, server=number) for number in range(1, int(described) + 1) for gpu in machine.gpus)
     like = machine.gpus[0]
     return tuple(

@@ -92,7 +92,7 @@ def _checked(query: Query, here: Any) -> dict[str, Any]:
     model = first(query, "model")
     workload = (
         replace(PRESETS["chat"], concurrency=int(first(query, "users") or 1))
-        if (first(query, "users") or "1").isdigit()
+        if (first(query, "users") or "1").isdecimal()
         else PRESETS["chat"]
     )
     checked = checking.check(here, model, workload)

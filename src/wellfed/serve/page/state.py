@@ -94,7 +94,7 @@ def whole_number(query: Query, name: str, least: int, most: int) -> int | None:
     text = first(query, name)
     if text is None:
         return None
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+    if not text.isascii() or not text.isdecimal() or not least <= int(text) <= most:
         why = message("page.number", "{name} must be a whole number from {least} to {most}", name=name, least=least, most=most)  # fmt: skip
         raise BadInput(why)
     return int(text)

@@ -106,7 +106,7 @@ def _rows(text: str) -> Iterator[tuple[int, _Fields]]:
     titles = head[0].strip().split(",") if head else []
     for line in text[head.end() :].splitlines() if head else ():
         cells = line.strip().split(",")
-        if len(cells) == len(titles) and cells[0].isdigit() and len(cells[0]) < 4:
+        if len(cells) == len(titles) and cells[0].isdecimal() and len(cells[0]) < 4:
             fields = dict(zip(titles, cells, strict=True))
             yield (
                 int(cells[0]),

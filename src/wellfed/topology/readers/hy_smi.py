@@ -25,7 +25,7 @@ def parse(text: str) -> Machine:
     head = _HEAD.search(text)
     for line in text[head.end() :].splitlines() if head else ():
         words = line.split()
-        if words and words[0].isdigit() and len(words[0]) < 4 and len(words) >= 5:
+        if words and words[0].isdecimal() and len(words[0]) < 4 and len(words) >= 5:
             rows[int(words[0])] = words[1:]
     return partial_machine(
         gpus=tuple(_gpu(n, facts.get(n, {}), rows.get(n, [])) for n in sorted({*facts, *rows})), pci_complete=False

@@ -146,7 +146,7 @@ def _old_cpu(body: str) -> tuple[str | None, int | None, int]:
     if match is None:
         return None, None, 0
     words = {"dual": 2, "quad": 4, "hexa": 6, "octa": 8, "deca": 10}
-    cores = int(match[2]) if match[2] and match[2].isdigit() else words.get((match[2] or "").lower())
+    cores = int(match[2]) if match[2] and match[2].isdecimal() else words.get((match[2] or "").lower())
     return match[3], cores, int(match[1] or 1)
 
 

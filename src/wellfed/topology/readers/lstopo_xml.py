@@ -176,7 +176,7 @@ def _distances(root: Element) -> dict[int, dict[int, int]]:
 
 def _numbers(matrix: Element, tag: str) -> Iterator[int]:
     for part in matrix.findall(tag):
-        yield from (int(word) for word in (part.text or "").split() if word.isdigit())
+        yield from (int(word) for word in (part.text or "").split() if word.isdecimal())
 
 
 def _with_details(node: NumaNode, distances: dict[int, dict[int, int]], cpus: list[Cpu]) -> NumaNode:

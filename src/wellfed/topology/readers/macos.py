@@ -39,7 +39,7 @@ def parse(text: str) -> Machine:
         gpus=gpus,
         sockets=tuple(
             Socket(index, name=name, cores=int(cores[1]) if cores else None)
-            for index in range(int(count) if count and count.isdigit() and int(count) <= 2 else 1)
+            for index in range(int(count) if count and count.isdecimal() and int(count) <= 2 else 1)
         )
         if name
         else (),
@@ -60,7 +60,7 @@ def _field(text: str, key: str) -> str | None:
 
 def _memory(text: str) -> int | None:
     raw = _field(text, "hw.memsize")
-    if raw and raw.isdigit():
+    if raw and raw.isdecimal():
         return int(raw)
     match = re.search(r"^\s*Memory: (\d+) (MB|GB|TB)\s*$", text, re.M)
     return int(match[1]) * _UNITS[match[2]] if match else None

@@ -54,7 +54,7 @@ def _memory_line(text: str) -> tuple[re.Match[str], list[str]] | None:
     """RAM's line, and the titles of the columns above it."""
     for match in _LINE.finditer(text):
         head = _HEAD.match(text[: match.start()].rstrip("\n").rpartition("\n")[2])
-        if match[1] in MEMORY and head and not any(char.isdigit() or char == ":" for char in head[1]):
+        if match[1] in MEMORY and head and not any(char.isdecimal() or char == ":" for char in head[1]):
             return match, head[1].split()
     return None
 
@@ -90,7 +90,7 @@ def _without_cache(text: str, scale: int) -> int | None:
 
 def _scale(text: str, total: str) -> tuple[int, str]:
     """Bytes a bare number counts, and what was assumed."""
-    if not total.isdigit():
+    if not total.isdecimal():
         return 1, ""
     command = re.search(r"\bfree\s+(?:-\w+\s+)*-\w*?([bkmg])\w*\b|\bfree\s+--(b|k|m|g)\w*", text)
     if command:

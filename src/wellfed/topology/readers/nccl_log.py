@@ -83,7 +83,7 @@ def _device(rank: str, inside: str, devices: dict[int, int]) -> int | None:
     """The bracket holds the card's number (newer) or its bus id (older, hexadecimal with trailing zeros)."""
     if int(rank) in devices:
         return devices[int(rank)]
-    if len(inside) <= 2 and inside.isdigit():
+    if len(inside) <= 2 and inside.isdecimal():
         return int(inside)
     return int(rank) if int(rank) < _MAX_RANKS else None
 

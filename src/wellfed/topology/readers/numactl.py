@@ -40,7 +40,7 @@ def parse(text: str) -> Machine:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(word) for word in text.split() if word.isdigit() and len(word) < 7)
+    return tuple(int(word) for word in text.split() if word.isdecimal() and len(word) < 7)
 
 
 def _megabytes(text: str, kind: str) -> dict[int, int]:

@@ -153,7 +153,7 @@ def _link(fields: dict[str, str], *kinds: str) -> PcieLink | None:
 def _memory(fields: dict[str, str], units: dict[str, str], name: str) -> int | None:
     """`24576 MiB`, or a bare number under a `[MiB]` header (nounits)."""
     text = fields.get(name)
-    if text and text.isdigit() and len(text) < 9 and ("MiB" in units.get(name, "") or units.get(name) == name):
+    if text and text.isdecimal() and len(text) < 9 and ("MiB" in units.get(name, "") or units.get(name) == name):
         return int(text) << 20
     return size(text)
 

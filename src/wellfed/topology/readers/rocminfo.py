@@ -37,14 +37,14 @@ def _field(block: str, name: str) -> str | None:
 
 def _gpu(index: int, block: str) -> Gpu:
     pool, place, domain = _POOL.search(block), _field(block, "BDFID"), _field(block, "Domain") or "0"
-    number = int(place) if place and place.isdigit() and len(place) < 6 else None
+    number = int(place) if place and place.isdecimal() and len(place) < 6 else None
     return Gpu(
         index,
         name=_field(block, "Marketing Name") or _field(block, "Name"),
         vendor="amd",
         memory_bytes=int(pool[1]) << 10 if pool else None,
         pci_address=None
-        if number is None or not domain.isdigit() or len(domain) > 4
+        if number is None or not domain.isdecimal() or len(domain) > 4
         else f"{int(domain):04x}:{number >> 8:02x}:{number >> 3 & 31:02x}.{number & 7}",
     )
 

@@ -101,8 +101,8 @@ def _first_line(first: tuple[re.Match[str], re.Match[str]], cells: list[str], ve
         vendor=vendor,
         pci_address=normal_address(place[1]),
         persistence={"On": True, "Enabled": True, "Off": False, "Disabled": False}.get(mode or ""),
-        ecc_enabled=True if ecc.isdigit() or ecc == "Enabled" else False if ecc in ("Off", "Disabled") else None,
-        ecc_uncorrected=int(ecc) if ecc.isdigit() and len(ecc) < 10 else None,
+        ecc_enabled=True if ecc.isdecimal() or ecc == "Enabled" else False if ecc in ("Off", "Disabled") else None,
+        ecc_uncorrected=int(ecc) if ecc.isdecimal() and len(ecc) < 10 else None,
         driver=driver,
     )
 

@@ -86,7 +86,7 @@ def parse(text: str) -> Machine:
     records = [*_lists(text), *_tables(text)]
     cards = [r for r in records if _GPU_NAME.search(r.get("Name", r.get("Caption", "")) + r.get("VideoProcessor", ""))]
     cpus = [r for r in records if r not in cards and (r.get("NumberOfCores") or _CPU_NAME.search(r.get("Name", "")))]
-    modules = [r for r in records if r.get("Capacity", "").isdigit() or not _OF_MODULES.isdisjoint(r)]
+    modules = [r for r in records if r.get("Capacity", "").isdecimal() or not _OF_MODULES.isdisjoint(r)]
     model = " ".join(r["Model"] for r in records if r.get("Model")) + _field(text, "System Model")
     maker = _field(text, "System Manufacturer")
     names = [_clean(r.get("Name", "")) for r in cpus if r.get("Name")] or _dx_cpu(text)

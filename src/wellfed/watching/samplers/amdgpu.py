@@ -78,7 +78,7 @@ class AmdSampler:
             return None
         by_card: dict[str, list[GpuProcess]] = {}
         for pid in names(base):
-            for file in names(f"{base}/{pid}") if pid.isdigit() else ():
+            for file in names(f"{base}/{pid}") if pid.isdecimal() else ():
                 if file.startswith("vram_"):
                     size = number((text(f"{base}/{pid}/{file}") or "").strip() or None)
                     by_card.setdefault(file[5:], []).append(GpuProcess(int(pid), size))

@@ -49,7 +49,7 @@ class HostSampler:
         cpus = []
         for line in (text(self._at("proc/stat")) or "").splitlines():
             words = line.split()
-            if len(words) >= 8 and words[0][:3] == "cpu" and words[0][3:].isdigit():
+            if len(words) >= 8 and words[0][:3] == "cpu" and words[0][3:].isdecimal():
                 cpus.append(self._cpu(int(words[0][3:]), [number(word) or 0 for word in words[1:]]))
         return tuple(cpus) or None
 

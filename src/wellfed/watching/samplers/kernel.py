@@ -54,7 +54,7 @@ class Log:
         """
         head, _, body = record.partition(";")
         priority = head.partition(",")[0]
-        if not (priority.isascii() and priority.isdigit()) or int(priority[:6]) >= 8:
+        if not (priority.isascii() and priority.isdecimal()) or int(priority[:6]) >= 8:
             return
         line = body.partition("\n")[0]
         if match := _XID.match(line):

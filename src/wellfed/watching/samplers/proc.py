@@ -72,7 +72,7 @@ class ProcessSampler:
     def _descendants(self) -> tuple[int, ...]:
         parents: dict[int, list[int]] = {}
         for name in names(self._proc):
-            if name.isdigit():
+            if name.isdecimal():
                 stat = _stat(text(f"{self._proc}/{name}/stat"))
                 if stat is not None:
                     parents.setdefault(int(stat[1]), []).append(int(name))
@@ -152,7 +152,7 @@ def _stat(content: str | None) -> list[str] | None:
     if content is None:
         return None
     words = content.rpartition(")")[2].split()
-    return words if len(words) >= 22 and all(word.lstrip("-").isdigit() for word in words[1:22]) else None
+    return words if len(words) >= 22 and all(word.lstrip("-").isdecimal() for word in words[1:22]) else None
 
 
 def _value(content: str, name: str) -> int | None:
