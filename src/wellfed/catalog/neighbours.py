@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from difflib import SequenceMatcher, get_close_matches
 
 from wellfed.catalog.models import Task, entry, families
 from wellfed.catalog.name_match import Spelling, spellings, without_sizes
 from wellfed.catalog.name_words import billions, is_active
+from wellfed.catalog.tables import table
 from wellfed.errors import UnknownName
 from wellfed.message import Listing, Message, as_text, message
 from wellfed.patterns import regex
@@ -44,8 +46,33 @@ class OfWhich(UnknownModel):
         self.hint = as_text(advice)
 
 
+class Closed(UnknownModel):
+    """A name of a model that its maker alone serves; `near` are open models of the same maker."""
+
+    def __init__(self, name: str, near: tuple[str, ...]) -> None:
+        super().__init__(name, near)
+        text = "no published weights of it are known; `wellfed fit` says which open models this machine serves well"
+        advice = message("resolve.closed.hint", text)
+        if near:
+            text = "no published weights of it are known; open models of its maker: {near}"
+            advice = message("resolve.closed.hint.near", text, near=Listing(near))
+        self.hint = as_text(advice)
+
+
+def closed(shown: str) -> Closed | None:
+    """The error for a model without published weights; None for any other name."""
+    words = re.sub(r"[\s_/-]+", " ", shown.lower()).strip()
+    for makers in table("closed.toml").values():
+        begins = any(re.match(rf"(?:\w+ )?{re.escape(name)}(?![\w.]*b\b)(?:\b|$)", words) for name in makers["names"])
+        if begins or words in makers.get("whole", ()):
+            return Closed(shown, tuple(makers["open"]))
+    return None
+
+
 def unknown_model(shown: str, words: frozenset[str], likest: str | None = None) -> UnknownModel:
     """The error for a name, with its neighbours, `likest` before all others."""
+    if (not_published := closed(shown)) is not None:
+        return not_published
     forms = without_sizes(words)
     if forms == {"full"}:
         text = "undiminished is said of many models; most mean DeepSeek-R1 with 671B: {near}"
