@@ -51,19 +51,30 @@ class Closed(UnknownModel):
 
     def __init__(self, name: str, near: tuple[str, ...]) -> None:
         super().__init__(name, near)
-        text = "no published weights of it are known; `wellfed fit` says which open models this machine serves well"
+        text = (
+            "no published weights of it are known; `wellfed fit` says which open models this machine serves well. "
+            "Otherwise name it by its hub id (owner/name), its folder with config.json, or a GGUF file"
+        )
         advice = message("resolve.closed.hint", text)
         if near:
-            text = "no published weights of it are known; open models of its maker: {near}"
+            text = (
+                "no published weights of it are known; open models of its maker: {near}. Otherwise name it by its hub id "
+                "(owner/name), its folder with config.json, or a GGUF file"
+            )
             advice = message("resolve.closed.hint.near", text, near=Listing(near))
         self.hint = as_text(advice)
+
+
+_MAKERS = "(?:openai|anthropic|google|xai|qwen|alibaba|bytedance|baidu|amazon)"
 
 
 def closed(shown: str) -> Closed | None:
     """The error for a model without published weights; None for any other name."""
     words = re.sub(r"[\s_/-]+", " ", shown.lower()).strip()
     for makers in table("closed.toml").values():
-        begins = any(re.match(rf"(?:\w+ )?{re.escape(name)}(?![\w.]*b\b)(?:\b|$)", words) for name in makers["names"])
+        begins = any(
+            re.match(rf"(?:{_MAKERS} )?{re.escape(name)}(?![\w.]*b\b)(?:\b|$)", words) for name in makers["names"]
+        )
         if begins or words in makers.get("whole", ()):
             return Closed(shown, tuple(makers["open"]))
     return None
