@@ -58,8 +58,8 @@ class Closed(UnknownModel):
         advice = message("resolve.closed.hint", text)
         if near:
             text = (
-                "no published weights of it are known; open models of its maker: {near}. Otherwise name it by its hub id "
-                "(owner/name), its folder with config.json, or a GGUF file"
+                "no published weights of it are known; open models of its maker: {near}. Otherwise name it by its hub "
+                "id (owner/name), its folder with config.json, or a GGUF file"
             )
             advice = message("resolve.closed.hint.near", text, near=Listing(near))
         self.hint = as_text(advice)
