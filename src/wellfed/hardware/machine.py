@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
 
 from wellfed.frozen import dataclass
 from wellfed.hardware.parts import CpuSpec, GpuSpec
@@ -40,7 +39,8 @@ class Dimm:
     ecc: bool | None = None  # total width exceeds data width
 
 
-class CpuSignature(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CpuSignature:
     """What CPUID tells of an x86 core where its name does not: leaf 0 (vendor) and leaf 1 (family, model, stepping)."""
 
     vendor: str  # AuthenticAMD | GenuineIntel
