@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from wellfed.hardware.machine import Dimm, Gpu, Machine, NumaNode, OsSettings, Socket
@@ -83,7 +84,7 @@ def _socket(machine: Machine, socket: Socket) -> dict[str, Any]:
         "dimms": [dimm.slot for dimm in socket.dimms],
         "numa_nodes": list(socket.numa_nodes),
         "isa": sorted(socket.isa),
-        "signature": socket.signature._asdict() if socket.signature else None,
+        "signature": asdict(socket.signature) if socket.signature else None,
         "memory_bandwidth_bytes_per_s": socket.memory_bandwidth_bytes_per_s,
     }
 
