@@ -168,10 +168,13 @@ def test_the_first_engine_of_vllm_profiles_a_whole_prompt(tokens: int, gib: floa
 
 @pytest.mark.parametrize(("version", "tokens"), [("0.20", 55_000), ("0.21", 525_000)])
 def test_gemma_4_caches_windows_whole_before_0_21(version: str, tokens: int) -> None:
-    """vllm-project/vllm, issue 43308: "about" 55 and 525 thousand tokens on an A100 80GB."""
+    """vllm-project/vllm, issue 43308: "about" 55 and 525 thousand tokens on an A100 80GB.
+
+    What a pass of its tower takes of the profile run is not counted.
+    """
     line = "vllm serve cyankiwi/gemma-4-31B-it-AWQ-4bit --gpu-memory-utilization 0.9"
     found = as_it_is(line, "a100 80gb sxm, epyc 7763, 512gb", "--engine", f"vllm@{version}")
-    assert found["cache_tokens"] == pytest.approx(tokens, rel=1.5 * WITHIN)
+    assert found["cache_tokens"] == pytest.approx(tokens, rel=2 * WITHIN)
 
 
 def test_four_machines_over_rpc() -> None:
@@ -259,3 +262,127 @@ def test_windows_were_cached_whole_before_each_layer_had_its_own_pages() -> None
     on = "8x h100 sxm, 2x xeon 8480, 2tb"
     assert size(as_it_is(line, on, "-e", "vllm@0.8.3"), "gpu0", "kv") / 1024 == pytest.approx(24.0, rel=0.01)
     assert size(as_it_is(line, on), "gpu0", "kv") / 1024 < 8
+
+
+PLANNER = "--max-model-len 8192 --gpu-memory-utilization 0.95"
+
+
+def pool(found: dict[str, Any]) -> float:
+    """GiB that the first GPU's cache may take."""
+    return (size(found, "gpu0", "kv") * MIB + float(found["memory"][0]["spare_bytes"])) / 2**30
+
+
+class TestWhatVllmLogsOnAnH100:
+    """llm-d-incubation/llm-d-planner, pull request 205 (accuracy/accuracy_report.md): 0.95 of 79.19 GiB."""
+
+    @staticmethod
+    def served(model: str, more: str = "", version: str = "0.19", gpus: int = 1) -> dict[str, Any]:
+        on = f"{gpus}x h100 sxm, xeon 8480, 256gb"
+        return as_it_is(f"vllm serve {model} {PLANNER} {more}", on, "--engine", f"vllm@{version}")
+
+    @pytest.mark.parametrize(
+        ("model", "more", "tokens"),
+        [
+            ("meta-llama/Llama-3.1-8B-Instruct", "", 476_016),
+            ("meta-llama/Llama-3.1-8B-Instruct", "--dtype float32", 175_296),
+            ("Qwen/Qwen2.5-7B-Instruct", "", 1_096_000),
+            ("Qwen/Qwen2.5-7B-Instruct", "--kv-cache-dtype fp8", 2_192_000),
+        ],
+    )
+    def test_tokens(self, model: str, more: str, tokens: int) -> None:
+        assert self.served(model, more)["cache_tokens"] == pytest.approx(tokens, rel=0.02)
+
+    @pytest.mark.parametrize(("ranks", "gib"), [(1, 58.11), (2, 63.76), (4, 67.44)])
+    def test_ranks(self, ranks: int, gib: float) -> None:
+        found = self.served("meta-llama/Llama-3.1-8B-Instruct", f"-tp {ranks}", gpus=ranks)
+        assert pool(found) == pytest.approx(gib, rel=0.02)
+
+    @pytest.mark.parametrize(("version", "gib"), [("0.15", 41.94), ("0.16", 41.94), ("0.17", 45.34), ("0.18", 45.23)])
+    def test_nothing_is_sorted_since_0_17(self, version: str, gib: float) -> None:
+        assert pool(self.served("Qwen/Qwen3-14B", version=version)) == pytest.approx(gib, rel=0.02)
+
+    @pytest.mark.parametrize(
+        ("model", "gib"),
+        [
+            ("google/gemma-2-27b-it", 3.66),
+            ("microsoft/phi-4", 1.52),
+            ("Qwen/Qwen3-30B-A3B", 2.68),  # beside sampling the experts' workspace stays
+        ],
+    )
+    def test_peaks(self, model: str, gib: float) -> None:
+        assert size(self.served(model), "gpu0", "activations") / 1024 == pytest.approx(gib, rel=WITHIN)
+
+    def test_stages_without_the_head_do_not_sample(self) -> None:
+        found = self.served("meta-llama/Llama-3.1-8B-Instruct", "-pp 2", gpus=2)
+        assert pool(found) == pytest.approx(66.55, rel=0.02)
+
+    def test_windows_hold_what_is_in_flight(self) -> None:
+        """At 8192 tokens gemma-3-12b's requests take as much as if it had no windows (max. concurrency +0.00 %)."""
+        found = self.served("google/gemma-3-12b-it")
+        whole = 48 * 8 * 256 * 2 * 2
+        assert found["cache_tokens"] == pytest.approx(pool(found) * 2**30 / whole, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("model", "on", "more", "gib", "tokens"),
+    [
+        # noonghunna/club-3090, issues 642 and 612; pools as logged, both with prefix caching
+        (
+            "Lorbus/Qwen3.6-27B-int4-AutoRound",
+            "2x rtx 3090, ryzen 7 5800x, 64gb",
+            "-tp 2 --max-model-len 262144 --kv-cache-dtype fp8_e5m2 --max-num-seqs 2 "
+            """--speculative-config '{"method":"mtp","num_speculative_tokens":3}'""",
+            11.05,
+            623_873,
+        ),
+        (
+            "nvidia/Qwen3.6-35B-A3B-NVFP4",
+            "rtx 5090, ryzen 9 9950x, 64gb",
+            "--max-model-len 131072 --kv-cache-dtype fp8 --max-num-seqs 1",
+            5.98,
+            567_978,
+        ),
+    ],
+)
+def test_states_at_the_ends_of_pages(model: str, on: str, more: str, gib: float, tokens: int) -> None:
+    line = f"vllm serve {model} {more} --max-num-batched-tokens 8192 --kv-cache-memory-bytes {int(gib * 2**30)}"
+    asked = [
+        as_it_is(f"{line} {switch}", on, "-e", "vllm@0.24")["cache_tokens"]
+        for switch in ("--enable-prefix-caching", "")
+    ]
+    assert asked[0] == pytest.approx(tokens, rel=0.02)
+    assert asked[1] > asked[0]
+
+
+def test_requests_of_deepseek_v4_hold_what_is_in_flight() -> None:
+    """vllm-project/vllm, issue 51041: 150 thousand tokens in 7.7 GiB; 54703: blocks of 1,002,240 bytes."""
+    line = (
+        "vllm serve deepseek-ai/DeepSeek-V4-Flash -tp 2 --kv-cache-dtype fp8 --max-num-batched-tokens 8192 "
+        f"--max-model-len 131072 --kv-cache-memory-bytes {int(7.7 * 2**30)}"
+    )
+    found = as_it_is(line, "2x h20, xeon 8480, 512gb", "-e", "vllm@0.26")
+    assert found["cache_tokens"] == pytest.approx(150_000, rel=WITHIN)
+
+
+class TestOllamasCaches:
+    @pytest.mark.parametrize(
+        ("version", "line", "gib"),
+        [
+            ("0.6.0", "OLLAMA_CONTEXT_LENGTH=2048 ollama run gemma3:27b", 992 / 1024),  # ollama/ollama, issue 9685
+            ("0.14.3", "OLLAMA_CONTEXT_LENGTH=8192 ollama run glm-4.7-flash", 6.6 + 800 / 1024),  # 13789
+            ("0.11.11", "OLLAMA_CONTEXT_LENGTH=131072 ollama run llama3.2:3b-instruct-q4_K_M", 14.0),  # 12305
+            ("0.3.4", "OLLAMA_NUM_PARALLEL=2 OLLAMA_CONTEXT_LENGTH=128000 ollama run llama3.1:8b", 31.25),  # 6283
+        ],
+    )
+    def test_sizes(self, version: str, line: str, gib: float) -> None:
+        one = "" if "PARALLEL" in line else "OLLAMA_NUM_PARALLEL=1 "
+        found = as_it_is(one + line, "rtx 3060 12gb, ryzen 9 7950x, 128gb", "-e", f"ollama@{version}")
+        total = sum(size(found, device["device"], "kv") for device in found["memory"])
+        assert total / 1024 == pytest.approx(gib, rel=WITHIN)
+
+    def test_gemma_3_in_all(self) -> None:
+        """ollama/ollama, issue 9730: 22 to 23 GB at 32 thousand tokens."""
+        line = "OLLAMA_FLASH_ATTENTION=1 OLLAMA_NUM_PARALLEL=1 OLLAMA_CONTEXT_LENGTH=32768 ollama run gemma3:12b"
+        on = "rtx 3090, ryzen 9 7950x, 64gb"
+        assert size(as_it_is(line, on, "-e", "ollama@0.6.0"), "gpu0") * MIB == pytest.approx(22.5e9, rel=WITHIN)
+        assert size(as_it_is(line, on), "gpu0") * MIB < 15e9

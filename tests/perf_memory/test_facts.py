@@ -142,7 +142,8 @@ def test_a_16_gb_card_holds_llama_8b_f16_at_4096_and_not_at_8192() -> None:
 def test_vllm_budget_on_an_h100() -> None:
     """Reported by vLLM 0.11: 14.99 weights + 4.76 peak + 0.13 non-torch + 51.38 cache = 0.9 x 79.18 GiB."""
     h100 = replace(machine(1), gpus=(Gpu(0, spec(79.65, 132)),))
-    layout = served(1, options=(("gpu_memory_utilization", "0.9"), ("graphs_in_budget", "0")))
+    of_version = (("sampler_bytes", "38.3"), ("non_torch_gib", "0.13"), ("graphs_in_budget", "0"))
+    layout = served(1, options=(("gpu_memory_utilization", "0.9"), *of_version))
     asked = request(LLAMA_8B, "BF16", h100, layout, 16000)
     found = memory(asked)
     assert term(found, "gpu0", "weights") / 1024 == pytest.approx(14.99, abs=0.05)
@@ -179,7 +180,7 @@ def test_unknown_ram_does_not_hide_how_much_the_cards_hold() -> None:
 
 
 def test_a_stated_fraction_stands_and_a_default_one_is_raised() -> None:
-    tight = replace(machine(1), gpus=(Gpu(0, spec(19.5)),))
+    tight = replace(machine(1), gpus=(Gpu(0, spec(18.5)),))
     default = request(LLAMA_8B, "BF16", tight, served(1), 2048)
     stated = replace(default, layout=served(1, options=(("gpu_memory_utilization", "0.85"),)))
     assert memory(default).fits

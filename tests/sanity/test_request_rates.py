@@ -38,7 +38,7 @@ def test_nothing_keeps_up_and_it_is_said() -> None:
     assert "cannot keep up" in answer.verdict.why
     assert answer.ranking.best is not None
     most = max(one.estimate.total_tok_s.value for one in answer.ranking.plans)
-    assert answer.ranking.best.estimate.total_tok_s.value == most
+    assert answer.ranking.best.estimate.total_tok_s.value == pytest.approx(most)  # plans of one rate differ by rounding
 
 
 @pytest.mark.parametrize("rate", few([0.01, 0.2, 1.0], 3))

@@ -28,6 +28,7 @@ _UTILISATION = re.compile(r"(?:gpu_memory_utilization|\butil|x)\s*(0\.\d+)")
 _FRACTION = re.compile(r"mem-fraction(?:-static)?\s*(0\.\d+)")
 _POOL = re.compile(r"([0-9.]+) GiB / |\bK ([0-9.]+) \+ V ([0-9.]+) GB")  # SGLang's GB are GiB
 _FIRST_V1 = (0, 9, 0)  # earlier vLLM profiled with 256 sequences and one copy of the logits
+_NOTHING_SORTED, _MORE_BESIDE_TORCH = (0, 17, 0), (0, 18, 0)  # as `engines.versions` has them
 _LAST_UNSORTED = (0, 11, 0)  # the last vLLM whose profile run samples without sorting
 
 
@@ -151,8 +152,11 @@ def _options(row: Row, engine: Engine) -> tuple[tuple[str, str], ...]:
     version = _version(row)
     if version is not None and version < _FIRST_V1:
         options += [("max_num_seqs", "256"), ("batch_tokens", "2048"), ("sampler_bytes", "4"), ("nccl_gib", "0.1")]
-    elif version is not None and version <= _LAST_UNSORTED:
-        options.append(("sampler_bytes", "17"))
+    elif engine is Engine.VLLM and (version is None or version < _NOTHING_SORTED):
+        unsorted = version is not None and version <= _LAST_UNSORTED
+        options += [("sampler_bytes", "17" if unsorted else "38.3"), ("nccl_gib", "0.42")]
+    if engine is Engine.VLLM and (version is None or version < _MORE_BESIDE_TORCH):
+        options.append(("non_torch_gib", "0.13"))
     return tuple(options)
 
 

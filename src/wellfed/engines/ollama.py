@@ -15,7 +15,7 @@ from dataclasses import replace
 from wellfed.engines.pins import Pins
 from wellfed.engines.setters import Change, field, integer
 from wellfed.engines.setters_local import gpu_layers, kv
-from wellfed.engines.versions import FRONT, OLLAMA, Version
+from wellfed.engines.versions import FRONT, OLLAMA, WHOLE_WINDOWS, Version
 from wellfed.errors import BadInput
 from wellfed.message import message
 from wellfed.nouns.layout import Engine
@@ -24,6 +24,10 @@ from wellfed.units import GIB
 _BY_VRAM = ((48 * GIB, 262_144), (24 * GIB, 32_768), (0, 4096))
 _NEARLY = 0.95  # cards that are sold as 24 GB show a little less
 _BY_VRAM_SINCE, _FIRST_4096, _ONE_SLOT_SINCE, _FLASH_SINCE = (0, 15, 5), (0, 6, 7), (0, 10, 0), (0, 12, 0)
+# Gemma 3's windows cached the whole context before (pull request 9987 of March 2025; issues 9678 and 9685 of 0.6.0).
+_WINDOWS_SINCE = (0, 6, 3)
+# GLM-4.7-Flash's latents are cached (pull request 13810, January 2026; the release is assumed), before: issue 13789.
+_GLM_LATENTS_SINCE, _GLM = (0, 15, 0), "glm-4.7-flash"
 _SLOTS_OF_2048, _SLOTS_OF_4096 = 4, 2
 _KV_TYPES = ("f16", "q8_0", "q4_0")
 
@@ -36,7 +40,13 @@ def version(text: str) -> Version:
         raise BadInput(problem, message("ollama.version.hint", "for example ollama@0.15"))
     numbers = (int(release[1]), int(release[2]), int(release[3] or 0)) if release else (99, 0, 0)
     flash = (("flash", "1" if numbers >= _FLASH_SINCE else "0"),)
-    return Version(Engine.LLAMA_CPP, f"{OLLAMA} {text}".strip(), numbers, ((FRONT, OLLAMA), *flash))
+    whole = (WHOLE_WINDOWS,) if numbers < _WINDOWS_SINCE else ()
+    return Version(Engine.LLAMA_CPP, f"{OLLAMA} {text}".strip(), numbers, ((FRONT, OLLAMA), *flash, *whole))
+
+
+def caches_expanded(chosen: Version, tag: str) -> bool:
+    """Whether a version caches expanded keys and values of a model that has latents of them."""
+    return chosen.numbers < _GLM_LATENTS_SINCE and tag.lower().partition(":")[0] == _GLM
 
 
 def default_context(chosen: Version, vram_bytes: float) -> int:

@@ -125,6 +125,17 @@ def quantised(text: str) -> Change:
     return change
 
 
+def computed_in(text: str) -> Change:
+    """`--dtype`: what weights of 16 bits become, and the cache with them where nobody names its type."""
+    made = quantised(text)
+
+    def change(layout: Layout) -> Layout:
+        wide = _MADE.get(text.lower()) == "fp32" and layout.kv_type == "f16"
+        return replace(made(layout), kv_type="f32") if wide else made(layout)
+
+    return change
+
+
 def degree(name: str) -> Setter:
     def setter(text: str) -> Change:
         value = integer(text)

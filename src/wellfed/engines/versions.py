@@ -41,7 +41,14 @@ _HEAD_FIRST_BUILD = 7475
 _FLASH_BUILD = 6325  # flash attention where nobody names it (pull request 15434, end of August 2025)
 # The lightning indexer as one operation (pull request 24231, open until July 2026; the month of its merge is assumed).
 _FUSED_INDEXER_BUILD = 10_200
-_FIRST_V1, _LAST_UNSORTED, _GRAPHS_IN_BUDGET, _FIRST_LATENT = (0, 9, 0), (0, 11, 0), (0, 12, 0), (0, 7, 0)
+_FIRST_V1, _LAST_UNSORTED, _FIRST_LATENT = (0, 9, 0), (0, 11, 0), (0, 7, 0)
+# "CUDA graph memory profiling is enabled (default since v0.21.0)" says vLLM's log; 0.19 kept no room for graphs
+# (llm-d-incubation/llm-d-planner, pull request 205). That 0.92 of the memory became the default then is assumed.
+_GRAPHS_IN_BUDGET = (0, 21, 0)
+# Sampling without sorting (pull request 33538: 5.64 GiB in 0.16, 2.23 in 0.17 of Qwen3-14B), and what is beside torch.
+# Two passes in flight are kept apart (pull request 47728 of summer 2026, after 0.23; vllm-ascend, pull request 13518).
+_PASSES_APART = (0, 24, 0)
+_NOTHING_SORTED, _MORE_BESIDE_TORCH = (0, 17, 0), (0, 18, 0)
 _FIRST_CHUNKS = (0, 5, 4)  # long contexts are prefilled in chunks unasked
 TOWER = "mmproj"  # the option that says where the tower lies: Ollama's library has it in the model's own file
 # Layers that see a window cache all of a context before (issue 16118, 0.8.3: 24.00 GiB of each of eight ranks for a
@@ -49,6 +56,9 @@ TOWER = "mmproj"  # the option that says where the tower lies: Ollama's library 
 _WINDOWS_APART = (0, 9, 1)
 # Gemma 4's windows and full layers have heads of two widths: apart since 0.21 (issue 43308: 55k tokens became 525k).
 _TWO_WIDTHS_APART = (0, 21, 0)
+# llama.cpp kept windows' whole context before (pull request 13194, May 2025; the build is assumed).
+_WINDOWS_BUILD = 5430
+WHOLE_WINDOWS = ("swa_full", "always")  # no flag says it: these builds know no other way
 OLLAMA = "ollama"
 FRONT = "front"  # the option that names a program around llama.cpp with defaults of its own
 _AMPERE_MARLIN, _TURING_MARLIN = (0, 5, 1), (0, 14, 0)
@@ -158,7 +168,7 @@ def _switches(version: Version, model: Model) -> tuple[tuple[str, str], ...]:
 
 def _llama_switches(build: int) -> tuple[tuple[str, str], ...]:
     indexer = (("indexer", "unfused"),) if build < _FUSED_INDEXER_BUILD else ()
-    return (("build", f"b{build}"), *indexer)
+    return (("build", f"b{build}"), *indexer, *((WHOLE_WINDOWS,) if build < _WINDOWS_BUILD else ()))
 
 
 def _vllm_switches(numbers: tuple[int, ...], model: Model) -> tuple[tuple[str, str], ...]:
@@ -171,8 +181,12 @@ def _vllm_switches(numbers: tuple[int, ...], model: Model) -> tuple[tuple[str, s
     if numbers < _FIRST_V1:  # profiled with 256 sequences and one copy of the logits
         options += [("max_num_seqs", "256"), ("sampler_bytes", "4"), ("nccl_gib", "0.1")]
         options.append(("v0", "chunks" if numbers >= _FIRST_CHUNKS else "whole"))
-    elif numbers <= _LAST_UNSORTED:
-        options.append(("sampler_bytes", "17"))
+    elif numbers < _NOTHING_SORTED:
+        options.append(("sampler_bytes", "17" if numbers <= _LAST_UNSORTED else "38.3"))
+    if numbers < _PASSES_APART:
+        options.append(("passes_in_flight", "1"))
+    if numbers < _MORE_BESIDE_TORCH:
+        options += [("non_torch_gib", "0.13"), *((("nccl_gib", "0.42"),) if numbers >= _FIRST_V1 else ())]
     return tuple(options)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from wellfed.catalog.name_words import plain
 from wellfed.catalog.ollama_files import default_of, expands_latents, tag_of
 from wellfed.engines.command_line import Command, command
-from wellfed.engines.ollama import default_slots
+from wellfed.engines.ollama import caches_expanded, default_slots
 from wellfed.engines.versions import Version, is_flash_by_itself, with_head
 from wellfed.errors import BadInput, UnknownName, WellfedError
 from wellfed.frozen import dataclass
@@ -166,7 +166,7 @@ def _as_it_is(read: Command, search: Search, version: Version | None, auto: bool
             layout = replace(layout, flash_attention=pinned.flash_attention)
         elif not is_flash_by_itself(version):
             layout = replace(layout, flash_attention=False)
-        if read.is_ollama and expands_latents(_name(read)):
+        if read.is_ollama and (expands_latents(_name(read)) or caches_expanded(version, _name(read))):
             layout = replace(layout, latent_cache=False)
         chunks = dict(layout.options).get("v0")
         if chunks is not None:

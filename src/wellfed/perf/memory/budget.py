@@ -14,9 +14,15 @@ from wellfed.perf.memory.split import Span
 from wellfed.units import GIB, MIB
 
 _LARGE_GPU_BYTES = 70 * GIB  # from here on vLLM's defaults are 1024 sequences and 8192 tokens, else 256 and 2048
-# The profile run samples for every sequence: logits, probabilities, sorted values and indices of the vocabulary.
-_SAMPLER_BYTES, _SAMPLER_BYTES_ELSEWHERE = 38.3, 8.0
-_NON_TORCH_BYTES, _NON_TORCH_PARALLEL_GIB = 0.13 * GIB, 0.42
+# The profile run samples for every sequence: logits in 16 and in 32 bits, probabilities and the noise they are drawn
+# with. Nothing is sorted since vLLM 0.17 (pull request 33538): its kernel has a row of 32 bits for each program, one on
+# each processor of an H100 ("around 80 MiB" for 151,936 tokens).
+_SAMPLER_BYTES, _SAMPLER_BYTES_ELSEWHERE = 2.0 + 4.0 + 4.0 + 4.0, 8.0
+_SAMPLER_PROGRAM_BYTES = 132 * 4.0
+# Beside torch: vLLM 0.18 and 0.19 on an H100 0.25 GiB, 2.07 with two ranks and 2.13 with four, 0.13 before 0.18
+# (llm-d-incubation/llm-d-planner, pull request 205).
+_NON_TORCH_GIB, _NON_TORCH_GIB_ELSEWHERE = 0.25, 0.13
+_NON_TORCH_PARALLEL_GIB, _NON_TORCH_PARALLEL_LARGE_GIB = 0.42, 1.85
 # SGLang's ranks on data-centre cards before any weight is loaded: 2.0 GiB of a H200 (sgl-project/sglang, pull request
 # 11716; SemiAnalysisAI/InferenceX, issue 2128), as much of a H100 (vllm-project/vllm, issue 21348).
 _SGLANG_PARALLEL_GIB = 1.9
@@ -69,9 +75,14 @@ def budget(
     total = card.visible or card.capacity or 0.0
     free = card.capacity if card.free is None else card.free
     others = 0.0 if free is None else max(0.0, total - free)
-    peak = activation_bytes(model, layout, card.capacity)
+    peak = activation_bytes(model, layout, card.capacity, output=span is None or span.output)
     parallel = float(option(layout, "nccl_gib") or _parallel_gib(layout, card)) * GIB
-    context = _NON_TORCH_BYTES + (parallel if layout.tensor_parallel > 1 else 0.0) + card.host
+    alone = _NON_TORCH_GIB if layout.engine is Engine.VLLM else _NON_TORCH_GIB_ELSEWHERE
+    context = (
+        float(option(layout, "non_torch_gib") or alone) * GIB
+        + (parallel if layout.tensor_parallel > 1 else 0.0)
+        + card.host
+    )
     graphs = graph_bytes(model, layout, span) if layout.cuda_graphs else 0.0
     used = Budget(peak, context, graphs, 0.0, "")
     left = total - others - weights
@@ -87,7 +98,8 @@ def budget(
 
 def _parallel_gib(layout: Layout, card: Card) -> float:
     large = card.capacity is not None and card.capacity >= _LARGE_GPU_BYTES
-    return _SGLANG_PARALLEL_GIB if large and layout.engine is Engine.SGLANG else _NON_TORCH_PARALLEL_GIB
+    of_large = {Engine.SGLANG: _SGLANG_PARALLEL_GIB, Engine.VLLM: _NON_TORCH_PARALLEL_LARGE_GIB}
+    return of_large.get(layout.engine, _NON_TORCH_PARALLEL_GIB) if large else _NON_TORCH_PARALLEL_GIB
 
 
 def _capped(unbounded: Budget, model: Model, layout: Layout, left: float, span: Span) -> Budget:
@@ -140,8 +152,8 @@ def captured_sizes(largest: int) -> int:
 
 
 def is_decided(layout: Layout) -> bool:
-    """Whether the layout says how many sequences and tokens a pass takes; a single one is nobody's choice here."""
-    return layout.max_sequences > 1
+    """Whether the layout says how many sequences and tokens a pass takes; a single one is chosen in a command only."""
+    return layout.max_sequences > 1 or (layout.engine is Engine.VLLM and option(layout, AS_GIVEN) == "1")
 
 
 def _vllm(used: Budget, layout: Layout, total: float, others: float) -> Budget:
@@ -159,7 +171,7 @@ def _vllm(used: Budget, layout: Layout, total: float, others: float) -> Budget:
         if stated and not option(layout, "v0"):
             return Budget(used.activations, used.non_torch, graphs, 0.0, note, short=-kept_free)
         kept_free = 0.0
-    if option(layout, "graphs_in_budget", "1") == "0":  # before 0.12 graphs were captured into what was kept free
+    if option(layout, "graphs_in_budget", "1") == "0":  # before 0.21 graphs were captured into what was kept free
         kept_free, graphs = max(0.0, kept_free - graphs), min(graphs, kept_free)
     return Budget(used.activations, used.non_torch, graphs, kept_free, f"gpu_memory_utilization {share:g}")
 
@@ -224,21 +236,35 @@ def _sglang_defaults(layout: Layout, mib: float) -> tuple[int, int]:
     return (8192 if mib < 160 * 1024 else 16384), 512 if wide else 256
 
 
-def activation_bytes(model: Model, layout: Layout, capacity: float | None) -> float:
-    """Peak of the profile run: the larger of one full batch through a layer and sampling for all sequences.
+def activation_bytes(model: Model, layout: Layout, capacity: float | None, output: bool = True) -> float:
+    """Peak of the profile run: the larger of one full batch through a layer and, on ranks with the `output` head,
+    sampling for all sequences.
 
-    Sampling: sequences x vocabulary x 38 bytes (17 up to vLLM 0.11.0). A layer: tokens x (residual, feed-forward or
-    experts' in- and outputs) in 16 bits. vLLM's first engine compiled nothing: a layer's input and what its norm made
-    of it stand beside the residual (issue 10517: 110 KB a token of Llama-3.1-8B).
+    Sampling: sequences x vocabulary x 14 bytes (vLLM before 0.17: 38; up to 0.11.0: 17). A layer: tokens x (residual,
+    feed-forward or experts' in- and outputs) in 16 bits. vLLM's first engine compiled nothing: a layer's input and what
+    its norm made of it stand beside the residual (issue 10517: 110 KB a token of Llama-3.1-8B).
     """
     large = capacity is None or capacity >= _LARGE_GPU_BYTES
     decided = is_decided(layout)
     tokens = int(option(layout, "batch_tokens") or (layout.batch_tokens if decided else 8192 if large else 2048))
     rows = int(option(layout, "max_num_seqs") or (layout.max_sequences if decided else 1024 if large else 256))
     shape, ranks = shapes(model), max(1, layout.tensor_parallel)
-    per_logit = _SAMPLER_BYTES if layout.engine is Engine.VLLM else 8.0
-    per_logit = float(option(layout, "sampler_bytes") or per_logit)
     experts = shape.active * (3 * shape.expert_width / ranks + shape.hidden)
     layer = tokens * 2 * max(3 * shape.dense / ranks, experts)
     streams = 3 if option(layout, "v0") else 1
-    return max(layer, rows * shape.vocabulary * per_logit) + streams * tokens * shape.hidden * 2
+    sampled = _sampler_bytes(model, layout, rows, tokens) if output else 0.0
+    return max(layer, sampled) + streams * tokens * shape.hidden * 2
+
+
+def _sampler_bytes(model: Model, layout: Layout, rows: int, tokens: int) -> float:
+    """What sampling for `rows` sequences takes.
+
+    Where vLLM samples without sorting, the workspace of the experts stays beside it: two buffers of a batch's tokens
+    for each expert that is active (vllm/v1/worker/workspace.py; 0.47 GiB more of Qwen3-30B-A3B than of Qwen3-8B in the
+    logs of llm-d-incubation/llm-d-planner, pull request 205).
+    """
+    shape, stated = shapes(model), option(layout, "sampler_bytes")
+    if stated or layout.engine is not Engine.VLLM:
+        return rows * shape.vocabulary * float(stated or _SAMPLER_BYTES_ELSEWHERE)
+    workspace = 2 * tokens * shape.active * shape.hidden * 2 if shape.experts else 0
+    return shape.vocabulary * (rows * _SAMPLER_BYTES + _SAMPLER_PROGRAM_BYTES) + workspace

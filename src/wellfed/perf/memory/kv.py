@@ -92,7 +92,7 @@ def layer_bytes(attention: Attention, layout: Layout, context: int) -> float:
     if isinstance(attention, JointAttention):
         return sum(layer_bytes(part, layout, context) for part in attention.parts)
     if isinstance(attention, Recurrent):
-        states = 1 + (layout.speculation.tokens if layout.speculation and layout.speculation.kind else 0)
+        states = _states(layout)
         return 2.0 * attention.cache_elements(context) * states  # the state's own type, whatever the cache's
     if isinstance(attention, LatentAttention):
         return _latent_bytes(attention, layout, context, keys, values)
@@ -105,8 +105,18 @@ def layer_bytes(attention: Attention, layout: Layout, context: int) -> float:
     return attention.cache_elements(context) * (keys + values) / 2
 
 
+def _states(layout: Layout) -> int:
+    """States of a mixer that one sequence holds: one for each token that may be taken back, and one at the last page's
+    end where vLLM caches prefixes of such models, which it does when asked (MambaSpec.max_memory_usage_bytes of
+    vllm/v1/kv_cache_interface.py, mode "align").
+    """
+    drafted = layout.speculation.tokens if layout.speculation and layout.speculation.kind else 0
+    return 1 + drafted + (layout.engine is Engine.VLLM and option(layout, "prefix_states") == "1")
+
+
 def _window_tokens(attention: FullAttention, layout: Layout, context: int) -> int:
-    if attention.window is None or layout.engine in _WHOLE or option(layout, "swa_full") == "1":
+    whole = layout.engine in _WHOLE or option(layout, "swa_full") in ("1", "always")
+    if attention.window is None or whole:
         return context
     if layout.engine is Engine.LLAMA_CPP:
         return min(context, cells(layout, attention.window + layout.ubatch_tokens))

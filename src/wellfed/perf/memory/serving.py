@@ -33,6 +33,7 @@ from wellfed.perf.memory.devices import (
     visible_bytes,
 )
 from wellfed.perf.memory.draft import draft_cache_bytes, draft_weight_bytes
+from wellfed.perf.memory.in_flight import in_flight_bytes
 from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.lora import lora_bytes, lora_note
 from wellfed.perf.memory.offload import offload_terms
@@ -162,7 +163,7 @@ def _growth(request: Request, span: Span) -> Growth:
 
     def sizes(context: int, count: int) -> tuple[float, ...]:
         tokens = ceil(context / _BLOCK) * _BLOCK
-        cached = count * sequence_bytes(tokens)
+        cached = count * sequence_bytes(tokens) + in_flight_bytes(model, layout, tokens, span)
         if shared:
             once = min(context, shared) // _BLOCK * _BLOCK  # whole pages of the common prefix
             cached -= (count - 1) * sequence_bytes(once)
