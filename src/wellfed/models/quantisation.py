@@ -11,7 +11,17 @@ from wellfed.models.attention import FullAttention
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model, tensors
-from wellfed.models.recipes import FUSED, MIXES, OLD_Q2_K, OLD_Q2_K_UNTIL, SINCE_2024, Facts, Mix, gguf_type
+from wellfed.models.recipes import (
+    FUSED,
+    MIXES,
+    OLD_Q2_K,
+    OLD_Q2_K_UNTIL,
+    SINCE_2024,
+    Facts,
+    Mix,
+    gguf_type,
+    layer_kinds,
+)
 from wellfed.models.recipes_makers import ds4_type, kept_type, unsloth_type
 from wellfed.models.recipes_ollama import holds_head_twice, ollama_type, trained_at_four_bits
 from wellfed.models.recipes_safetensors import scheme, scheme_type
@@ -127,7 +137,25 @@ def _gguf_kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], 
         maker_type = _of_maker(model, quantisation, mix, tensor)
         return kept_type(model.architecture, tensor) or maker_type or gguf_type(mix, tensor, facts)
 
-    return kind
+    by_layer = quantisation.trained or quantisation.maker in _BY_LAYER
+    return kind if by_layer else _once(kind, layer_kinds(recipe, facts))
+
+
+_BY_LAYER = frozenset({"ollama"})  # makers whose rules look at a layer by themselves
+
+
+def _once(kind: Callable[[Tensor], str], layer_kind: Callable[[int], tuple[bool, ...]]) -> Callable[[Tensor], str]:
+    """`kind`, asked once for tensors of one role and shape in layers of one kind."""
+    types: dict[tuple[object, ...], str] = {}
+
+    def remembered(tensor: Tensor) -> str:
+        layer = None if tensor.layer is None else layer_kind(tensor.layer)
+        key = (tensor.role, tensor.part, tensor.rows, tensor.columns, layer)
+        if key not in types:
+            types[key] = kind(tensor)
+        return types[key]
+
+    return remembered
 
 
 def _mix(model: Model, quantisation: Quantisation) -> Mix:

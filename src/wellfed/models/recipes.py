@@ -10,6 +10,7 @@ without, which is how they are published.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 from wellfed.frozen import dataclass, replace
@@ -253,6 +254,18 @@ def _holds(condition: str, index: int, facts: Facts) -> bool:
 def _parse(rule: str) -> tuple[tuple[str, str], ...]:
     pairs = (word.rpartition(":") for word in rule.split())
     return tuple((condition, kind) for condition, _, kind in pairs)
+
+
+def layer_kinds(mix: Mix, facts: Facts) -> Callable[[int], tuple[bool, ...]]:
+    """What of the mix's conditions holds of a layer: equal answers, equal types."""
+    rules = (mix.embedding, mix.v, mix.k, mix.q, mix.o, mix.down, mix.up, mix.shared, mix.routed_down)
+    conditions = sorted({condition for rule in rules for condition, _ in _parse(rule) if condition})
+
+    @cache
+    def kind(index: int) -> tuple[bool, ...]:
+        return tuple(_holds(condition, index, facts) for condition in conditions)
+
+    return kind
 
 
 def _decide(rule: str, default: str, index: int, facts: Facts) -> str:
