@@ -146,7 +146,7 @@ def sums(model: Model, table: Iterable[SafetensorsTensor]) -> tuple[Weights, int
         part = tensor_place.part
         if part is Part.NORM and layer is not None and is_companion(tensor.name):
             part = Part.ATTENTION
-        adding.add(part, layer, kind, stored_bytes)
+        adding.add(part, (layer,), kind, stored_bytes)
         number = parameters(tensor.name, tensor.dtype, elements, kind)
         total += number
         is_copy = part is Part.OUTPUT and model.tied_embeddings

@@ -204,7 +204,7 @@ def _weights(model: Model, tensors: tuple[GgufTensor, ...], metadata: Mapping[st
         block = _BLOCK.match(tensor.name)
         layer = int(block[1]) if block else None
         part = part_of(block[2] if block else tensor.name, layer, len(model.layers), len(tensor.shape))
-        sums.add(part, layer, tensor.type.name, tensor.bytes)
+        sums.add(part, (layer,), tensor.type.name, tensor.bytes)
         by_type[tensor.type.name] = by_type.get(tensor.type.name, 0) + tensor.bytes
     dominant = max(by_type, key=lambda kind: by_type[kind], default="unknown")
     number = metadata.get("general.file_type")

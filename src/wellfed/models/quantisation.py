@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from wellfed.frozen import dataclass, replace
 from wellfed.models.attention import FullAttention
@@ -137,25 +137,20 @@ def _gguf_kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], 
         maker_type = _of_maker(model, quantisation, mix, tensor)
         return kept_type(model.architecture, tensor) or maker_type or gguf_type(mix, tensor, facts)
 
-    by_layer = quantisation.trained or quantisation.maker in _BY_LAYER
-    return kind if by_layer else _once(kind, layer_kinds(recipe, facts))
+    return kind
 
 
 _BY_LAYER = frozenset({"ollama"})  # makers whose rules look at a layer by themselves
 
 
-def _once(kind: Callable[[Tensor], str], layer_kind: Callable[[int], tuple[bool, ...]]) -> Callable[[Tensor], str]:
-    """`kind`, asked once for tensors of one role and shape in layers of one kind."""
-    types: dict[tuple[object, ...], str] = {}
-
-    def remembered(tensor: Tensor) -> str:
-        layer = None if tensor.layer is None else layer_kind(tensor.layer)
-        key = (tensor.role, tensor.part, tensor.rows, tensor.columns, layer)
-        if key not in types:
-            types[key] = kind(tensor)
-        return types[key]
-
-    return remembered
+def _layer_kind(model: Model, quantisation: Quantisation) -> Callable[[int], tuple[bool, ...]] | None:
+    """What a layer's types depend on, as a value; None where they are decided layer by layer."""
+    if quantisation.family != "gguf":  # a scheme treats all layers alike, a recipe by modules names some
+        by_modules = model.native_recipe is not None and quantisation.id == model.native_quantisation
+        return None if by_modules else lambda _: ()
+    if quantisation.trained or quantisation.maker in _BY_LAYER:
+        return None
+    return layer_kinds(_mix(model, quantisation), _facts(model))
 
 
 def _mix(model: Model, quantisation: Quantisation) -> Mix:
@@ -223,15 +218,19 @@ class Tally:
     )
     by_type: dict[Part, dict[str, float]] = field(default_factory=dict)
 
-    def add(self, part: Part, layer: int | None, kind: str, size: float) -> None:
-        """Count `size` bytes of weight type `kind`."""
+    def add(self, part: Part, layers: Sequence[int | None], kind: str, size: float) -> None:
+        """Count `size` bytes of weight type `kind` in each of `layers` (None: outside them)."""
         kinds = self.by_type.setdefault(part, {})
-        kinds[kind] = kinds.get(kind, 0) + size
-        if part in _OUTSIDE or layer is None:
-            name = _OUTSIDE.get(part, "other")
-            self.outside[name] += size
-        else:
-            self.layers[layer][_FIELD[part]] += size
+        kinds[kind] = kinds.get(kind, 0) + size * len(layers)
+        if part in _OUTSIDE:
+            self.outside[_OUTSIDE[part]] += size * len(layers)
+            return
+        field_name = _FIELD.get(part, "")
+        for layer in layers:
+            if layer is None:
+                self.outside["other"] += size
+            else:
+                self.layers[layer][field_name] += size
 
     def weights(self, quantisation: str, exact: bool) -> Weights:
         """The sum."""
@@ -298,10 +297,35 @@ def _by_recipe(model: Model, quantisation: Quantisation) -> Weights:
     if quantisation.maker == "ollama" and holds_head_twice(model):
         model = replace(model, tied_embeddings=False)
     sums, kind_of = tally(len(model.layers)), _kinds(model, quantisation)
-    size = cache(lambda kind, rows, columns, count: TYPES[kind].size(rows, columns, count))  # layers are mostly alike
-    for tensor in tensors(model):
-        if tensor.part in (Part.VISION, Part.AUDIO) and quantisation.family == "gguf":
+    layer_kind = _layer_kind(model, quantisation)
+    for shape, layers in _alike(model):
+        if shape.part in (Part.VISION, Part.AUDIO) and quantisation.family == "gguf":
             continue  # lives in a file of its own (mmproj)
-        kind = kind_of(tensor)
-        sums.add(tensor.part, tensor.layer, kind, size(kind, tensor.rows, tensor.columns, tensor.count))
+        for some in [layers] if layers == (None,) else _of_one_kind(layers, layer_kind):
+            kind = kind_of(replace(shape, layer=some[0]))
+            sums.add(shape.part, some, kind, TYPES[kind].size(shape.rows, shape.columns, shape.count))
     return sums.weights(quantisation.id, exact=False)
+
+
+@lru_cache(maxsize=64)
+def _alike(model: Model) -> tuple[tuple[Tensor, tuple[int | None, ...]], ...]:
+    """The model's tensors without their layers, and the layers that have one such (None: outside them)."""
+    layers: dict[tuple[object, ...], list[int | None]] = {}
+    shapes: dict[tuple[object, ...], Tensor] = {}
+    for tensor in tensors(model):
+        key = (tensor.role, tensor.part, tensor.rows, tensor.columns, tensor.count, tensor.layer is None)
+        layers.setdefault(key, []).append(tensor.layer)
+        shapes.setdefault(key, tensor)
+    return tuple((shapes[key], tuple(indices)) for key, indices in layers.items())
+
+
+def _of_one_kind(
+    layers: tuple[int | None, ...], layer_kind: Callable[[int], tuple[bool, ...]] | None
+) -> Iterable[Sequence[int | None]]:
+    """The layers in groups whose tensors have one type."""
+    if layer_kind is None:
+        return [(layer,) for layer in layers]
+    groups: dict[object, list[int | None]] = {}
+    for layer in layers:
+        groups.setdefault(None if layer is None else layer_kind(layer), []).append(layer)
+    return groups.values()
