@@ -159,3 +159,9 @@ def test_bad_input_is_one_error(words: tuple[str, ...]) -> None:
     done = ask("llama-3.1-8b", "--train", "lora", *on, *words)
     assert (done.exit_code != 0 and done.exit_code != 1) or isinstance(done.exception, Exception)
     assert "Traceback" not in done.output
+
+
+def test_what_was_read_in_one_of_several_ways_is_told_first() -> None:
+    lines = ask("qwen3-0.6b", "--train", "lora", "--on", "gtx 1060").stdout.splitlines()
+    noted = next(at for at, line in enumerate(lines) if "taken as GeForce GTX 1060 3GB" in line)
+    assert noted < next(at for at, line in enumerate(lines) if line.startswith("lora:"))

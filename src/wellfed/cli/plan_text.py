@@ -46,8 +46,7 @@ def print_answer(
     search = answer.search
     out.print(f"[bold]{escape(model_line(search.model))}[/]")
     out.print(escape(phrase("plan.on", "on {machine}", machine=words(machine_line(search.machine)))))
-    for reading in readings(search.machine.assumptions + answer.assumptions):
-        out.print(f"[yellow]{phrase('plan.note', 'note')}{colon()}[/]{escape(reading)}")
+    print_notes(search.machine.assumptions + answer.assumptions)
     out.print(f"[dim]{workload_line(search.workload, search.sweep)}[/]")
     _print_verdict(answer)
     plans = answer.ranking.best_of_each_kind()[:top]
@@ -321,6 +320,12 @@ def _print_refused(answer: Answer) -> None:
     reasons = words(joined("; ", (listed(who) + colon() + reason for reason, who in same.items())))
     out = phrase("plan.out", "{considered}. Out: {reasons}", considered=counted_line, reasons=reasons)
     console().print(f"\n[dim]{escape(out)}[/]")
+
+
+def print_notes(assumptions: tuple[Assumption, ...]) -> None:
+    """What was read in one of several ways, or taken without a word: above every answer."""
+    for reading in readings(assumptions):
+        console().print(f"[yellow]{phrase('plan.note', 'note')}{colon()}[/]{escape(reading)}")
 
 
 def readings(assumptions: tuple[Assumption, ...]) -> tuple[str, ...]:

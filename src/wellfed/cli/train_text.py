@@ -10,7 +10,7 @@ from rich.table import Table
 
 from wellfed.cli.console import colon, console, shown
 from wellfed.cli.plan_ledgers import memory_table
-from wellfed.cli.plan_text import model_line
+from wellfed.cli.plan_text import model_line, print_notes
 from wellfed.documents.answers import device_json, quantity_json
 from wellfed.documents.machine_line import machine_line
 from wellfed.message import Amount, Message, counted, joined, message, sentence
@@ -81,6 +81,7 @@ def print_train(answer: TrainingAnswer, top: int, explain: bool) -> None:
     out = console()
     out.print(f"[bold]{escape(model_line(answer.model))}[/]")
     out.print(escape(phrase("plan.on", "on {machine}", machine=words(machine_line(answer.machine)))))
+    print_notes(answer.machine.assumptions)
     out.print(f"[dim]{escape(words(task_line(answer)))}[/]\n")
     best = answer.best
     if best is None:
