@@ -16,8 +16,9 @@ from wellfed.perf.serving import estimate_serving
 from wellfed.perf.serving.estimate import replica
 from wellfed.perf.serving.knobs import Knobs
 from wellfed.perf.serving.load import closed_wait, fed, serve
+from wellfed.perf.serving.replica import mean_inverse
 from wellfed.perf.serving.room import room
-from wellfed.perf.serving.shape import Shape, mean_inverse
+from wellfed.perf.serving.shape import Shape
 from wellfed.perf.serving.step import forward, sides
 
 

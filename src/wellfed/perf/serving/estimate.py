@@ -17,8 +17,9 @@ from wellfed.perf.serving.doubt import evidence, sigma
 from wellfed.perf.serving.formats import formats, gpu_of, kinds
 from wellfed.perf.serving.knobs import Knobs, knobs
 from wellfed.perf.serving.load import Arrived, Served, arrivals, others, serve
+from wellfed.perf.serving.replica import shape_of
 from wellfed.perf.serving.room import Room, room
-from wellfed.perf.serving.shape import Shape, shape_of
+from wellfed.perf.serving.shape import Shape
 from wellfed.perf.serving.step import forward, smaller
 from wellfed.perf.serving.terms import HOST, terms
 from wellfed.perf.tower import TOWER_SIGMA, tower_share
