@@ -43,7 +43,14 @@ def _for_engine(context: click.Context, _: click.Parameter, words: tuple[str, ..
 
 def run_options(function: Any) -> Any:
     """The options that `run` and `up` share."""
-    options = [
+    for option in reversed([*_what_is_run(), *_how_it_answers()]):
+        function = option(function)
+    return function
+
+
+def _what_is_run() -> list[Any]:
+    """The model, its files, what is asked of it and what it may take."""
+    return [
         click.argument("model"),
         click.argument("extra", metavar="[-- FLAGS]", nargs=-1, type=click.UNPROCESSED, callback=_for_engine),
         click.option("--quant", "-q", metavar="TYPE", help="Weights, e.g. Q4_K_M; without it: the best plan's."),
@@ -82,15 +89,18 @@ def run_options(function: Any) -> Any:
         click.option("--vram-free", metavar="SIZE[,SIZE...]", help="Free memory of every GPU, or of each."),
         click.option("--ram-free", metavar="SIZE", help="Free RAM."),
         click.option("--threads", "-t", type=Integer(1), help="Instead of one per idle core."),
+    ]
+
+
+def _how_it_answers() -> list[Any]:
+    """Where the engine listens, who may ask, how long it may take to load."""
+    return [
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
         click.option("--port", type=Integer(1, 65535), default=8080, show_default=True),
         *key_options(),
         click.option("--insecure", is_flag=True, help="Allow an address that others can reach without a key."),
         click.option("--timeout", type=Number(1), default=1800, show_default=True, help="Seconds to load."),
     ]
-    for option in reversed(options):
-        function = option(function)
-    return function
 
 
 def chosen(options: dict[str, Any]) -> dict[str, Any]:

@@ -181,55 +181,62 @@ def _extra_ops(layer: Layer) -> float:
 
 
 def _works(span: _Span, weights: Weights, step: Step, kv_element_bytes: float, active: int | None) -> tuple[Work, ...]:
-    types, mixes, tokens = weights.types, weights.mixes, step.tokens
-    cache, scores, lone = _cache_and_scores(span, step)
-    attending = sum(kind.count for kind in span.kinds if kind.layer.attention.score_pairs(1, 1))
-    works = [
-        Work(
-            "attention weights",
-            flops=2 * span.attention_elements * tokens,
-            read_bytes=span.attention_bytes,
-            elements=span.attention_elements,
-            mix=mixes.get(Part.ATTENTION, ()),
-            launches=4 * span.layers + span.extra_ops,
-            weight_type=types.get(Part.ATTENTION, ""),
-        ),
-        Work(
-            "kv cache",
-            flops=scores,
-            cache_bytes=cache * kv_element_bytes,
-            launches=attending,
-            lone_pairs=lone,
-        ),
-    ]
+    works = [_attention(span, weights, step.tokens), _cache(span, step, kv_element_bytes)]
     if span.recurrent_layers:
         works.append(_recurrent(span, step))
     if span.dense_bytes:
-        works.append(
-            Work(
-                "dense ffn",
-                flops=2 * span.dense_elements * tokens,
-                read_bytes=span.dense_bytes,
-                elements=span.dense_elements,
-                mix=mixes.get(Part.DENSE_FFN, ()),
-                launches=3 * (span.layers - span.moe_layers),
-                weight_type=types.get(Part.DENSE_FFN, ""),
-            )
-        )
+        works.append(_dense(span, weights, step.tokens))
     if span.moe_layers:
-        works.append(
-            Work(
-                "shared experts",
-                flops=2 * span.shared_elements * tokens,
-                read_bytes=span.shared_bytes,
-                elements=span.shared_elements,
-                mix=mixes.get(Part.SHARED_EXPERTS, ()),
-                launches=4 * span.moe_layers,
-                weight_type=types.get(Part.SHARED_EXPERTS) or types.get(Part.ATTENTION, ""),
-            )
-        )
-        works.append(_routed(span, weights, tokens, active))
+        works.append(_shared(span, weights, step.tokens))
+        works.append(_routed(span, weights, step.tokens, active))
     return tuple(works)
+
+
+def _attention(span: _Span, weights: Weights, tokens: float) -> Work:
+    """The matrices of attention: four launches a layer, and the norms beyond the usual ones."""
+    return Work(
+        "attention weights",
+        flops=2 * span.attention_elements * tokens,
+        read_bytes=span.attention_bytes,
+        elements=span.attention_elements,
+        mix=weights.mixes.get(Part.ATTENTION, ()),
+        launches=4 * span.layers + span.extra_ops,
+        weight_type=weights.types.get(Part.ATTENTION, ""),
+    )
+
+
+def _cache(span: _Span, step: Step, kv_element_bytes: float) -> Work:
+    """Attention over the cache, one launch for every layer that has scores."""
+    cache, scores, lone = _cache_and_scores(span, step)
+    attending = sum(kind.count for kind in span.kinds if kind.layer.attention.score_pairs(1, 1))
+    return Work("kv cache", flops=scores, cache_bytes=cache * kv_element_bytes, launches=attending, lone_pairs=lone)
+
+
+def _dense(span: _Span, weights: Weights, tokens: float) -> Work:
+    """Feed-forward matrices of layers without experts: three launches each."""
+    return Work(
+        "dense ffn",
+        flops=2 * span.dense_elements * tokens,
+        read_bytes=span.dense_bytes,
+        elements=span.dense_elements,
+        mix=weights.mixes.get(Part.DENSE_FFN, ()),
+        launches=3 * (span.layers - span.moe_layers),
+        weight_type=weights.types.get(Part.DENSE_FFN, ""),
+    )
+
+
+def _shared(span: _Span, weights: Weights, tokens: float) -> Work:
+    """Experts that every token passes, and routers: four launches a layer."""
+    types = weights.types
+    return Work(
+        "shared experts",
+        flops=2 * span.shared_elements * tokens,
+        read_bytes=span.shared_bytes,
+        elements=span.shared_elements,
+        mix=weights.mixes.get(Part.SHARED_EXPERTS, ()),
+        launches=4 * span.moe_layers,
+        weight_type=types.get(Part.SHARED_EXPERTS) or types.get(Part.ATTENTION, ""),
+    )
 
 
 def _cache_and_scores(span: _Span, step: Step) -> tuple[float, float, float]:

@@ -88,33 +88,31 @@ def _on_socket(cards: Sequence[Card], cpu: CpuSpec, socket: int, sockets: int) -
         slots[at] = _slot(cards[at], cpu, socket, width)
         card_lanes = cards[at].spec.pcie_lanes or 16
         if 0 < width < min(16, card_lanes):
-            notes.append(
-                Assumption(
-                    sentence("written.slots.x", "x{width} for {spec}", width=width, spec=cards[at].spec.name),
-                    sentence(
-                        "written.slots.gpus-share-lanes",
-                        "{count} GPUs share {lanes} lanes",
-                        count=len(cards),
-                        lanes=lanes,
-                    ),
-                )
-            )
+            notes.append(_narrowed(cards[at], width, len(cards), lanes))
         elif width == 0:
-            text = sentence(
-                "written.slots.behind-chipset-x4", "{spec} behind the chipset, x4", spec=cards[at].spec.name
-            )
-            notes.append(
-                Assumption(
-                    text,
-                    sentence(
-                        "written.slots.slots-lanes-taken",
-                        "the slots on the {lanes} lanes of {cpu} are taken",
-                        lanes=lanes,
-                        cpu=cpu.name,
-                    ),
-                )
-            )
+            notes.append(_behind_chipset(cards[at], lanes, cpu))
     return slots, notes
+
+
+def _narrowed(card: Card, width: int, count: int, lanes: int) -> Assumption:
+    """That a card gets `width` lanes, since `count` share the CPU's `lanes`."""
+    return Assumption(
+        sentence("written.slots.x", "x{width} for {spec}", width=width, spec=card.spec.name),
+        sentence("written.slots.gpus-share-lanes", "{count} GPUs share {lanes} lanes", count=count, lanes=lanes),
+    )
+
+
+def _behind_chipset(card: Card, lanes: int, cpu: CpuSpec) -> Assumption:
+    """That a card has the chipset's slot, since the CPU's `lanes` are taken."""
+    return Assumption(
+        sentence("written.slots.behind-chipset-x4", "{spec} behind the chipset, x4", spec=card.spec.name),
+        sentence(
+            "written.slots.slots-lanes-taken",
+            "the slots on the {lanes} lanes of {cpu} are taken",
+            lanes=lanes,
+            cpu=cpu.name,
+        ),
+    )
 
 
 def _lanes(cpu: CpuSpec, sockets: int) -> int:

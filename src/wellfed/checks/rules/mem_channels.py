@@ -94,6 +94,11 @@ def _by_slots(machine: Machine, socket: Socket, subject: str, there_are: int | N
             sentence("check.mem-channels.every-slot-dimm", "every slot has a DIMM, so every channel has"),
             measured,
         )
+    return _by_pattern(slots, filled, subject, measured, there_are)
+
+
+def _by_pattern(slots: list[Dimm], filled: int, subject: str, measured: str, there_are: int | None) -> Finding:
+    """Some slots are empty, and enough DIMMs for every channel there: by how evenly they stand."""
     if there_are and _evenly(slots, there_are):
         evenly = message("mem-channels.evenly", "every group of neighbouring slots has equally many DIMMs")
         return passed(

@@ -25,7 +25,13 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
     place, bridge = place_of(by_address(machine), gpu.pci_address, machine.pci_complete)
-    subject, port = name(gpu), bridge.address if bridge else ""
+    if place is Place.NO_BRIDGE:
+        return _without_bridge(machine, gpu)
+    return _judge_port(place, name(gpu), bridge.address if bridge else "")
+
+
+def _judge_port(place: Place, subject: str, port: str) -> Finding:
+    """By the kind of the bridge at address `port` that the card hangs on."""
     if place is Place.CHIPSET:
         text = message(
             "pcie-chipset.behind",
@@ -67,12 +73,10 @@ def _judge_gpu(machine: Machine, gpu: Gpu) -> Finding:
             ),
             subject,
         )
-    if place is Place.UNKNOWN:
-        return unknown(
-            sentence("check.pcie-chipset.bridge-known-kind", "the bridge {where} is of no known kind", where=port),
-            subject,
-        )
-    return _without_bridge(machine, gpu)
+    return unknown(
+        sentence("check.pcie-chipset.bridge-known-kind", "the bridge {where} is of no known kind", where=port),
+        subject,
+    )
 
 
 def _without_bridge(machine: Machine, gpu: Gpu) -> Finding:

@@ -75,12 +75,27 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
         wait = (queued + looked) * (1 - first) + first * first_round / 2
         wait = wait + knobs.group_wait * tpot * (1 - 1 / shape.groups)
         busy = decoding_s / (decoding_s + prefill + wait)
+    stay_s = decoding_s + prefill + wait
     handling = (knobs.request_s + knobs.frontend_s * first * shape.clients / 2) / shape.pace
-    stay = decoding_s + prefill + wait
-    rate = smaller(admitted / stay, shape.clients / (stay + handling))
+    rate = smaller(admitted / stay_s, shape.clients / (stay_s + handling))
     rate = _no_faster(rate, shape.pace / knobs.frontend_s)
+    full = larger(shape.clients / rate - stay_s - handling, 0.0 * admitted)  # Little's law
+    queue, amid = _slot_waits(shape, let_in, admitted, full, first_round, decoding_s)
+    start, tpot = start + amid / shape.output, tpot + amid / shape.output
+    ttft = handling + prefill + wait + queue
+    running = admitted * busy
+    return Served(tpot, ttft, running, rate, batch, pass_tokens, share, extra, start, prefill, wait, queue, handling)
+
+
+def _slot_waits(
+    shape: Shape, let_in: float, admitted: float, full: float, first_round: float, decoding_s: float
+) -> tuple[float, float]:
+    """Seconds that a request waits for a slot before its first token, and amid its answer.
+
+    Clients that come again wait the `full` queue each time; of those that come once, the last waits longest. At the
+    start prompts are let in that will not have room to grow: their wait comes amid their answers.
+    """
     late = larger(shape.clients - admitted, 0.0 * admitted)
-    # clients that come again wait a whole queue each time; of those that come once, the last waits longest
     again = larger(1 - shape.clients / shape.requests, 0.0 * admitted)
     offset = (
         (1 - again)
@@ -88,15 +103,10 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
         / shape.clients
         * (shape.spread * first_round + (1 - shape.spread) * (decoding_s + first_round) / 2)
     )
-    full = larger(shape.clients / rate - stay - handling, 0.0 * admitted)  # Little's law
     queue = full * (again + (1 - again) * late / shape.clients / 2) + offset
-    # at the start prompts are let in that will not have room to grow: their wait comes amid their answers
     grown = larger(smaller(shape.clients, shape.start_slots) - let_in, 0.0 * admitted)
     amid = (1 - again) * queue * grown / (late + 1e-9)
-    queue, start, tpot = queue - amid, start + amid / shape.output, tpot + amid / shape.output
-    ttft = handling + prefill + wait + queue
-    running = admitted * busy
-    return Served(tpot, ttft, running, rate, batch, pass_tokens, share, extra, start, prefill, wait, queue, handling)
+    return queue - amid, amid
 
 
 def _start(shape: Shape, knobs: Knobs, first: float, others: float, batch: float, alone: float) -> tuple[float, float]:

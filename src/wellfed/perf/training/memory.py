@@ -23,7 +23,7 @@ from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model, tensors
 from wellfed.models.tensor import Part, Tensor
 from wellfed.nouns.estimate import DeviceMemory, Memory, MemoryTerm
-from wellfed.nouns.training import Method, Optimizer, Precision, Shard, TrainingRequest
+from wellfed.nouns.training import Method, Optimizer, Precision, Shard, TrainingLayout, TrainingRequest
 from wellfed.perf.memory.devices import (
     gpu_capacity_bytes,
     gpu_free_bytes,
@@ -125,56 +125,47 @@ Named = tuple[str, float, str]
 
 
 def _gpu_terms(request: TrainingRequest) -> tuple[Named, ...]:
-    layout, trained_counts = request.layout, counts(request)
-    per_trained, ranks = per_weight(request), layout.gpus
-    weights_over = ranks if layout.shard.divides_weights else 1
-    gradients_over = ranks if layout.shard in (Shard.ZERO2, Shard.ZERO3, Shard.FSDP) else 1
-    trained = trained_counts.trained
-    on_gpu = 0.0 if layout.offload else 1.0
+    """Name, bytes and note of everything on one GPU, at the peak of a step."""
+    terms = [*_state_terms(request), _peak_term(request)]
+    note = sentence("perf.memory.held-allocator", "held by the allocator beyond what is in use")
+    fragments = ("fragments", _FRAGMENTS * sum(size for _, size, _ in terms), note)
+    return (*terms, fragments, ("engine context", float(_CONTEXT_BYTES), "CUDA, cuBLAS and NCCL"))
+
+
+def _weight_shares(layout: TrainingLayout) -> int:
+    return layout.gpus if layout.shard.divides_weights else 1
+
+
+def _state_terms(request: TrainingRequest) -> list[Named]:
+    """What stays from step to step: weights, gradients, the optimizer's state, buffers of divided training."""
+    layout, per_trained = request.layout, per_weight(request)
+    gradients_over = layout.gpus if layout.shard in (Shard.ZERO2, Shard.ZERO3, Shard.FSDP) else 1
+    trained = (0.0 if layout.offload else 1.0) * counts(request).trained
+    gradient_note = sentence(
+        "perf.memory.bytes-trained-weight", "{gradient:g} bytes a trained weight", gradient=per_trained.gradient
+    )
     terms: list[Named] = [
-        ("weights", _weight_bytes(request, per_trained) / weights_over, _weights_note(request)),
-        (
-            "gradients",
-            on_gpu * trained * per_trained.gradient / gradients_over,
-            sentence(
-                "perf.memory.bytes-trained-weight", "{gradient:g} bytes a trained weight", gradient=per_trained.gradient
-            ),
-        ),
-        ("optimizer state", on_gpu * trained * per_trained.state / layout.sharded_over, f"{request.task.optimizer}"),
+        ("weights", _weight_bytes(request, per_trained) / _weight_shares(layout), _weights_note(request)),
+        ("gradients", trained * per_trained.gradient / gradients_over, gradient_note),
+        ("optimizer state", trained * per_trained.state / layout.sharded_over, f"{request.task.optimizer}"),
     ]
     if layout.shard is not Shard.NONE:
-        terms.append(
-            (
-                "buffers",
-                _buffers(request),
-                sentence("perf.memory.layers-gathered", "layers gathered and gradients reduced"),
-            )
-        )
+        note = sentence("perf.memory.layers-gathered", "layers gathered and gradients reduced")
+        terms.append(("buffers", _buffers(request), note))
+    return terms
+
+
+def _peak_term(request: TrainingRequest) -> Named:
+    """The larger of what the way back and the optimizer's step hold: they are never there together."""
+    layout, per_trained, trained = request.layout, per_weight(request), counts(request).trained
     back = _backward_bytes(request)
-    step = on_gpu * per_trained.step * min(trained / layout.sharded_over, _SUB_GROUP if weights_over > 1 else trained)
-    terms.append(
-        (
-            sentence("perf.memory.activations-logits", "activations and logits"),
-            back,
-            sentence("perf.memory.way-back", "the way back"),
-        )
-        if back >= step
-        else (
-            "optimizer step",
-            step,
-            sentence("perf.memory.gradients-moments", "gradients and moments in FP32 for the update"),
-        )
-    )
-    resident = sum(size for _, size, _ in terms)
-    terms.append(
-        (
-            "fragments",
-            _FRAGMENTS * resident,
-            sentence("perf.memory.held-allocator", "held by the allocator beyond what is in use"),
-        )
-    )
-    terms.append(("engine context", float(_CONTEXT_BYTES), "CUDA, cuBLAS and NCCL"))
-    return tuple(terms)
+    at_a_time = min(trained / layout.sharded_over, _SUB_GROUP if _weight_shares(layout) > 1 else trained)
+    step = (0.0 if layout.offload else 1.0) * per_trained.step * at_a_time
+    if back >= step:
+        name = sentence("perf.memory.activations-logits", "activations and logits")
+        return name, back, sentence("perf.memory.way-back", "the way back")
+    note = sentence("perf.memory.gradients-moments", "gradients and moments in FP32 for the update")
+    return "optimizer step", step, note
 
 
 def _weight_bytes(request: TrainingRequest, per_trained: PerWeight) -> float:

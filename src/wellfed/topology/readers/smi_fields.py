@@ -15,6 +15,13 @@ from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.numbers import count, not_na, quantity, size, switch
 
 Fields = Mapping[str, str]
+_DRAWS = ("power_draw", "instant_power_draw", "average_power_draw", "instantaneous_power_draw")
+_REMAPPING_FAILED = ("remapped_rows/remapped_row_failure", "remapped_rows/remapping_failure_occurred")
+_RETIREMENT_PENDING = (
+    "retired_pages/pending_retirement",
+    "retired_pages/pending_blacklist",
+    "retired_pages/pending_page_blacklist",
+)
 _WHOLE = ("clocks_throttle_reasons", "clocks_event_reasons")  # sections of a whole `-q`, not of `-q -d MEMORY`
 
 
@@ -52,9 +59,7 @@ def gpu_of(index: int, address: str | None, fields: Fields, driver: str | None) 
         link_host_generation=count(_get(fields, _PCI + "pcie_gen/max_host_link_gen", _GEN + "host_max")),
         replays=count(_get(fields, "pci/replay_counter", "pci/replays_since_reset")),
         clock_max_hz=clock_max * 1e6 if clock_max is not None else None,
-        power_draw_w=_power(
-            fields, "power_draw", "instant_power_draw", "average_power_draw", "instantaneous_power_draw"
-        ),
+        power_draw_w=_power(fields, *_DRAWS),
         temperature_c=quantity(_get(fields, "temperature/gpu_temp", "temperature/gpu_current_temp")),
         bar1_bytes=size(_get(fields, "bar1_memory_usage/total")),
         driver=driver,
@@ -62,17 +67,8 @@ def gpu_of(index: int, address: str | None, fields: Fields, driver: str | None) 
         virtualisation=_lower(_get(fields, "gpu_virtualization_mode/virtualization_mode")),
         ecc_pending=switch(_get(fields, "ecc_mode/pending_ecc", "ecc_mode/pending")),
         ecc_corrected=_errors(fields, "correctable", "single_bit"),
-        remapping_failed=switch(
-            _get(fields, "remapped_rows/remapped_row_failure", "remapped_rows/remapping_failure_occurred")
-        ),
-        retired_pages_pending=switch(
-            _get(
-                fields,
-                "retired_pages/pending_retirement",
-                "retired_pages/pending_blacklist",
-                "retired_pages/pending_page_blacklist",
-            )
-        ),
+        remapping_failed=switch(_get(fields, *_REMAPPING_FAILED)),
+        retired_pages_pending=switch(_get(fields, *_RETIREMENT_PENDING)),
         fabric_state=_lower(_get(fields, "fabric/state")),
         memory_clock_hz=_megahertz(fields, "clocks/mem_clock", "clocks/memory"),
         memory_clock_max_hz=_megahertz(fields, "max_clocks/mem_clock", "max_clocks/memory"),
