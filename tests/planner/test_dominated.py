@@ -47,7 +47,7 @@ def test_the_answer_is_that_of_all_layouts(number: int, monkeypatch: pytest.Monk
 
 def test_a_chunk_stands_for_larger_ones_where_it_bounds_nothing() -> None:
     smallest, larger = sorted(CAPABILITIES[Engine.VLLM].batch_tokens)[:2]
-    rule = Dominated(gpus=1, total=1, users=1, by_gpus=False, holds=lambda layout: True)
+    rule = Dominated(gpus=1, total=1, users=1, by_gpus=False, holds=lambda layout: True, is_moe=False)
     layout = Layout(Engine.VLLM, "bf16", gpus=1, batch_tokens=larger)
     short, long = (Workload(prompt_tokens=tokens, output_tokens=512) for tokens in (smallest // 2, smallest + 1))
     assert not rule.worth(layout, short)

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -108,6 +109,44 @@ def levers(*words: str) -> dict[str, dict[str, object]]:
     done = run("plan", *words, "--json")
     assert done.exit_code == 1, done.output
     return {lever["kind"]: lever for lever in json.loads(done.stdout)["near_miss"]["levers"]}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "r1 --on 'rtx 3060 12gb'",
+        "qwen3-32b --on 'rtx 4090, ryzen 9 7950x, 64gb' -e vllm -c 32 --context 33000",
+        "llama-3.3-70b --on 'rtx 3060 12gb, ryzen 5 5600, 16gb' --quality at-least-q8",
+        "qwen3-32b --on 'rtx 3060 12gb' --engine vllm --context 16384",
+    ],
+)
+def test_what_would_fit_can_be_typed(line: str) -> None:
+    """Where nothing fits, every lever but a part to be bought ends in a command that works."""
+    answer = json.loads(run("plan", *shlex.split(line), "--json").stdout)
+    assert answer["plans"] == []
+    levers = [lever for lever in answer["near_miss"]["levers"] if lever["kind"] != "part"]
+    assert levers
+    for lever in levers:
+        (step,) = lever["plan"]["next"]
+        done = run(*shlex.split(step["command"])[1:])
+        assert done.exit_code == 0, (step, done.output)
+        assert step["command"] in run("plan", *shlex.split(line)).stdout
+
+
+# Of `plan`: what it shows and saves, money, buying, training, and what is no plan.
+_NOT_OF_RUN = frozenset(
+    "api_price batch budget buy chart checkpointing chunked_loss command_line cpus currency electricity "
+    "explain gpus as_json machine_price max_users micro_batch offload optimizer power precision price_hour prices rank "
+    "report save sequence shard top train train_embeddings train_experts years engines quantisations".split()
+)
+
+
+def test_run_takes_what_a_plan_can_be_asked() -> None:
+    """Else the command that a plan ends with leads to another plan."""
+    context = click.Context(cli)
+    commands = [cli.get_command(context, name) for name in ("plan", "run")]
+    of_plan, of_run = ({option.name for option in command.params} for command in commands if command)
+    assert of_plan - of_run - _NOT_OF_RUN == set()
 
 
 def test_layers_pinned_onto_gpus_are_let_go() -> None:

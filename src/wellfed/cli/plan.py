@@ -161,7 +161,7 @@ def _write_files(planned: library.Planned, options: Mapping[str, Any], top: int)
     if options["report"]:
         from wellfed.cli.report import write_report
 
-        write_report(options["report"], planned.answer, top, planned.steps)
+        write_report(options["report"], planned.answer, top, planned.question)
     if options["chart"] not in (None, "-"):
         from wellfed.cli.sweep_chart import write_chart
 
@@ -171,7 +171,7 @@ def _write_files(planned: library.Planned, options: Mapping[str, Any], top: int)
 def _print_plans(planned: library.Planned, options: Mapping[str, Any], top: int, explain: bool) -> None:
     from wellfed.cli.plan_text import print_answer, print_most_users, print_which_cpu
 
-    print_answer(planned.answer, top, explain, planned.steps, planned.rates)
+    print_answer(planned.answer, top, explain, planned.question, planned.rates)
     if options["chart"] == "-":
         from wellfed.cli.sweep_chart import print_charts
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -30,7 +30,7 @@ from wellfed.planner.tiers import tier_words, tiers
 from wellfed.planner.upgrades import Upgrade
 from wellfed.provenance import Assumption
 from wellfed.units import format_rate
-from wellfed.verbs.next_steps import NextSteps, disk_line
+from wellfed.verbs.next_steps import NextSteps, Question, disk_line
 
 if TYPE_CHECKING:
     from wellfed.planner.sweep import MostUsers
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
     from wellfed.verbs.from_command import AsItIs
 
 
-def print_answer(
-    answer: Answer, top: int, explain: bool, steps: Callable[[Plan], NextSteps], rates: Rates = NOTHING_PAID
-) -> None:
+def print_answer(answer: Answer, top: int, explain: bool, question: Question, rates: Rates = NOTHING_PAID) -> None:
     """Verdict, the best plans, what limits, what would help, why others are out."""
     out = console()
     search = answer.search
@@ -64,9 +62,10 @@ def print_answer(
             out.print(escape(words(copies.sentence())))
         if rates.paid or explain:
             _print_money(answer, plans[0], rates, explain)
-        _print_steps(steps(plans[0]))
+        _print_steps(question.steps(plans[0]))
     else:
         _print_way_out(answer)
+        _print_steps(question.ways_out(answer.levers))
     _print_upgrades(answer.upgrades)
     _print_refused(answer)
     if explain and plans:

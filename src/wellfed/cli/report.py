@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from wellfed.nouns.estimate import DeviceMemory, Quantity, Term, total_seconds
 from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer
 from wellfed.units import format_bytes, format_rate, format_seconds
-from wellfed.verbs.next_steps import NextSteps, disk_line
+from wellfed.verbs.next_steps import NextSteps, Question, disk_line
 
 _COLOURS = (
     "#4878a8", "#e08a3c", "#5a9e6f", "#b65d5d", "#8a72a8", "#8c7355", "#c97fa8", "#7f7f7f", "#a8a83c", "#3ca8a8",
@@ -31,14 +31,14 @@ _COLOURS = (
 _SHOWN = 0.002  # of a bar: what is less is no part to see
 
 
-def write_report(path: Path, answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> None:
+def write_report(path: Path, answer: Answer, top: int, question: Question) -> None:
     """Write the report; its form is the name's ending. Raises BadInput for another ending or an unwritable place."""
     forms = {".html": _html, ".htm": _html, ".md": _markdown}
     if path.suffix.lower() not in forms:
         problem = message("report.form", "{path} is neither .html nor .md", path=str(path))
         raise BadInput(problem, message("report.form.hint", "name the file report.html or report.md"))
     try:
-        path.write_text(forms[path.suffix.lower()](answer, top, steps), encoding="utf-8")
+        path.write_text(forms[path.suffix.lower()](answer, top, question), encoding="utf-8")
     except OSError as error:
         problem = message("report.unwritable", "cannot write {path}: {why}", path=str(path), why=error.strerror or "?")
         raise BadInput(
@@ -78,7 +78,7 @@ def _upgrades(answer: Answer) -> list[str]:
     return [words(joined(": ", (words(upgrade.change), words(text)))) for upgrade, text in gains if text is not None]
 
 
-def _markdown(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
+def _markdown(answer: Answer, top: int, question: Question) -> str:
     plans = answer.ranking.best_of_each_kind()[:top]
     lines = [
         f"# {model_line(answer.search.model)}",
@@ -93,7 +93,7 @@ def _markdown(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> s
         heads, rows = plain_rows(plans)
         lines += [_row(heads), _row(["---"] * len(heads)), *map(_row, rows), ""]
         lines += [words(joined("; ", (words(limit) for limit in limits(plans[0])))), ""]
-        step = steps(plans[0])
+        step = question.steps(plans[0])
         lines += [f"## {phrase('plan.type', 'what to type')}", ""]
         for command_step in step.steps:
             lines += [f"{words(command_step.what)}{colon().rstrip()}", "", f"    {command_step.command}", ""]
@@ -123,7 +123,7 @@ def _assumed(answer: Answer) -> str:
     return phrase("plan.assumed", "assumed: {texts}", texts=texts) if texts else ""
 
 
-def _html(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
+def _html(answer: Answer, top: int, question: Question) -> str:
     plans = answer.ranking.best_of_each_kind()[:top]
     body = [
         f"<h1>{escape(model_line(answer.search.model))}</h1>",
@@ -137,7 +137,7 @@ def _html(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
             f"<p>{escape(words(joined('; ', (words(limit) for limit in limits(plans[0])))))}</p>",
         ]
         body += [
-            *_steps_html(steps(plans[0])),
+            *_steps_html(question.steps(plans[0])),
             *_memory_html(plans[0]),
             *_time_html(plans[0]),
             *_sweeps_html(answer, plans[0]),
@@ -148,6 +148,7 @@ def _html(answer: Answer, top: int, steps: Callable[[Plan], NextSteps]) -> str:
         body += [_memory_bar(device) for device in answer.ranking.near_miss.memory.devices]
         levers = [f"{words(lever.change)}: {_range(lever.plan.estimate.decode_tok_s)} tok/s" for lever in answer.levers]
         body += [f"<h2>{escape(phrase('plan.levers', 'what would fit, least loss first'))}</h2>", _list(levers)]
+        body += _steps_html(question.ways_out(answer.levers))
     if upgrades := _upgrades(answer):
         body += [f"<h2>{escape(phrase('plan.upgrade', 'next upgrade'))}</h2>", _list(upgrades)]
     body += [f'<p class="small">{escape(_assumed(answer))}</p>', f'<p class="small">wellfed {__version__}</p>']

@@ -80,10 +80,15 @@ def _what_is_run() -> list[Any]:
         click.option("--workload", type=click.Choice(list(PRESETS)), default="chat", show_default=True),
         click.option("--prompt", type=Tokens(1), help="Prompt tokens."),
         click.option("--output", type=Tokens(1), help="Output tokens."),
+        click.option("--shared-prefix", type=Tokens(1), metavar="TOKENS", help="Tokens that every prompt begins with."),
         click.option("--quality", type=click.Choice(list(QUALITY)), default=None, help="Coarsest weights to accept."),
         click.option("--set", "pins", multiple=True, metavar="KEY=VALUE", help="Pin a setting, as `plan --set`."),
         click.option("--kv-type", "kv_types", multiple=True, metavar="TYPE", help="KV cache, e.g. q8_0, fp8."),
         click.option("--speculate", metavar="HOW", help="How tokens are drafted, as `plan --speculate`."),
+        click.option(
+            "--acceptance", type=Number(0, 1, min_open=True), help="How often one drafted token is right, e.g. 0.7."
+        ),
+        click.option("--stream", is_flag=True, help="Experts that memory does not hold are read from disk."),
         click.option("--lora", metavar="N[@RANK]", help="Adapters beside the model, as `plan --lora`."),
         click.option("--images", metavar="N[@WxH]", help="Pictures in every prompt, as `plan --images`."),
         click.option("--vram-free", metavar="SIZE[,SIZE...]", help="Free memory of every GPU, or of each."),

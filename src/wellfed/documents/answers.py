@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +25,13 @@ if TYPE_CHECKING:
     from wellfed.planner.verdict import Verdict
     from wellfed.planner.which_cpu import HostChoice, WhichCpu
     from wellfed.verbs.from_command import AsItIs  # reads compose files and processes: not for every plan
-    from wellfed.verbs.next_steps import NextSteps
+    from wellfed.verbs.next_steps import NextSteps, Question
 
 SCHEMA = "wellfed.plan/1"
 FROM_COMMAND_SCHEMA = "wellfed.from-command/1"
 
 
-def answer_json(
-    answer: Answer, top: int, steps: Callable[[Plan], NextSteps], rates: Rates = NOTHING_PAID
-) -> dict[str, Any]:
+def answer_json(answer: Answer, top: int, question: Question, rates: Rates = NOTHING_PAID) -> dict[str, Any]:
     """The answer with its best `top` plans of different kinds."""
     search, ranking = answer.search, answer.ranking
     copies = None if ranking.best is None else replicas(search, ranking.best)
@@ -53,13 +50,13 @@ def answer_json(
         "meets_targets": None if ranking.best is None else meets_targets(ranking.best),
         "verdict": _verdict_json(answer.verdict),
         "plans": [
-            {**plan_json(plan), "money": _money_json(plan, rates), **steps_json(steps(plan))}
+            {**plan_json(plan), "money": _money_json(plan, rates), **steps_json(question.steps(plan))}
             for plan in ranking.best_of_each_kind()[:top]
         ],
         "refused": [
             {"what": refusal.subject, "reason": refusal.reason, "hint": refusal.hint} for refusal in ranking.refused
         ],
-        "near_miss": None if ranking.near_miss is None else _near_miss_json(answer, ranking.near_miss),
+        "near_miss": None if ranking.near_miss is None else _near_miss_json(answer, ranking.near_miss, question),
         "upgrades": [
             {"change": upgrade.change, "total_tok_s_gain": _finite(upgrade.gain), "plan": plan_json(upgrade.plan)}
             for upgrade in answer.upgrades
@@ -98,7 +95,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _near_miss_json(answer: Answer, miss: NearMiss) -> dict[str, Any]:
+def _near_miss_json(answer: Answer, miss: NearMiss, question: Question) -> dict[str, Any]:
     """The layout that misses by least, and the levers that would make something fit."""
     return {
         "layout": _layout_json(miss.layout),
@@ -110,7 +107,11 @@ def _near_miss_json(answer: Answer, miss: NearMiss) -> dict[str, Any]:
                 "kind": lever.kind.value,
                 "change": str(lever.change),
                 "message": lever.change.to_dict(),
-                "plan": {**plan_json(lever.plan), "model": lever.plan.model.id},
+                "plan": {
+                    **plan_json(lever.plan),
+                    "model": lever.plan.model.id,
+                    **steps_json(question.way_out(lever)),
+                },
             }
             for lever in answer.levers
         ],

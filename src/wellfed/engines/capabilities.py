@@ -32,6 +32,7 @@ class Capabilities:
     tensor_parallel: bool = False
     expert_parallel: bool = False
     attention_data_parallel: bool = False
+    copies_share_experts: bool = False  # data-parallel copies of a mixture of experts divide its experts
     layer_split: bool = False  # a model's layers divided over GPUs that work in turn
     cpu_only: bool = False
     cpu_on_request: tuple[str, ...] = ()  # formats of a build for CPUs, offered to those who name the engine
@@ -107,6 +108,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         tensor_parallel=True,
         expert_parallel=True,
         attention_data_parallel=True,
+        copies_share_experts=True,
         widens=True,
         adapters=True,
         max_sequences=_SLOTS,

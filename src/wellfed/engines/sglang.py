@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from wellfed.engines.placement import binding, threads
+from wellfed.engines.servers import servers
 from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec
 from wellfed.message import sentence
 from wellfed.nouns.layout import DraftKind, Engine, Layout, NumaPolicy
@@ -30,7 +31,8 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
     words = [*program, "--model-path", model, "--served-model-name", plan.model.id]
     words += ["--context-length", str(plan.workload.context), "--max-running-requests", str(layout.max_sequences)]
     words += ["--chunked-prefill-size", str(layout.batch_tokens)]
-    words += _degree_words(layout)
+    over = servers(plan.machine, layout)
+    words += _degree_words(layout, over.copies)
     if layout.kv_type != "f16":
         words += ["--kv-cache-dtype", {"fp8": "fp8_e4m3", "bf16": "bfloat16"}.get(layout.kv_type, layout.kv_type)]
     fraction = dict(layout.options).get("mem_fraction_static")
@@ -40,10 +42,9 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
     words += drafting_words(layout)
     words += _numa(plan)
     words += _ktransformers(plan, model)
-    several = plan.machine.count > 1 and layout.gpus > len(plan.machine.gpus)
     words += picture_words(plan)
-    if several:
-        words += ["--nnodes", str(plan.machine.count)]
+    if over.nodes > 1:
+        words += ["--nnodes", str(over.nodes)]
     words += ["--host", endpoint.host, "--port", str(endpoint.port), "--enable-metrics"]
     return LaunchSpec(
         engine=layout.engine,
@@ -54,20 +55,25 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
         binding=binding(plan.machine, layout),
         gpus=tuple(range(min(layout.gpus, len(plan.machine.gpus)))),
         files=(model,),
-        nodes=plan.machine.count if several else 1,
-        notes=(sentence("engines.sglang.set-node-rank", "set --node-rank and --dist-init-addr on each node"),)
-        if several
-        else (),
+        nodes=over.nodes,
+        servers=over.count,
+        notes=(*_rank_notes(over.nodes), *over.notes),
     )
 
 
-def _degree_words(layout: Layout) -> list[str]:
+def _rank_notes(nodes: int) -> tuple[str, ...]:
+    if nodes == 1:
+        return ()
+    return (sentence("engines.sglang.set-node-rank", "set --node-rank and --dist-init-addr on each node"),)
+
+
+def _degree_words(layout: Layout, copies: int) -> list[str]:
     """Degrees above one. With data-parallel attention SGLang's --tp-size counts all ranks of all replicas."""
     divided = layout.attention_data_parallel > 1
     degrees = {
-        "--tp-size": layout.tensor_parallel * (layout.data_parallel if divided else 1),
+        "--tp-size": layout.tensor_parallel * (copies if divided else 1),
         "--pp-size": layout.pipeline_parallel,
-        "--dp-size": layout.data_parallel * layout.attention_data_parallel,
+        "--dp-size": copies * layout.attention_data_parallel,
         "--ep-size": layout.expert_parallel,
     }
     words = [word for flag, degree in degrees.items() if degree > 1 for word in (flag, str(degree))]

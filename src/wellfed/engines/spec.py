@@ -83,7 +83,8 @@ class LaunchSpec:
     memory_bytes: float | None = None  # RAM the ledger asks for
     cores: int | None = None  # that it keeps busy
     insecure: bool = False  # whoever starts it accepts that others reach it without a key
-    nodes: int = 1
+    nodes: int = 1  # machines of one server
+    servers: int = 1  # equal ones, which share no machine
     notes: tuple[str, ...] = ()
 
     @property

@@ -8,6 +8,7 @@ environment variable names the content.
 from __future__ import annotations
 
 from wellfed.engines.placement import binding
+from wellfed.engines.servers import servers
 from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec
 from wellfed.message import sentence
 from wellfed.nouns.layout import DraftKind
@@ -38,7 +39,6 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
     extra = extra_options(plan)
     if extra:
         words += ["--extra_llm_api_options", "extra.yaml"]
-    several = plan.machine.count > 1 and layout.gpus > len(plan.machine.gpus)
     return LaunchSpec(
         engine=layout.engine,
         argv=(*words, "--host", endpoint.host, "--port", str(endpoint.port)),
@@ -46,7 +46,7 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
         binding=binding(plan.machine, layout),
         gpus=tuple(range(min(layout.gpus, len(plan.machine.gpus)))),
         files=(model,),
-        nodes=plan.machine.count if several else 1,
+        nodes=servers(plan.machine, layout).nodes,
         notes=(sentence("tensorrt-llm.extra-yaml-holds", "extra.yaml holds: {extra}", extra="; ".join(extra)),)
         if extra
         else (),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from wellfed.engines.placement import binding, rank_cpus
+from wellfed.engines.servers import servers
 from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec, ranges
 from wellfed.message import sentence
 from wellfed.nouns.layout import DraftKind, Layout
@@ -28,10 +29,10 @@ _LOOKED_UP = 4  # words of the text that are looked up, at most
 def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endpoint) -> LaunchSpec:
     """How `vllm serve` serves `model` (a folder or a repository) as planned."""
     layout, bound = plan.layout, binding(plan.machine, plan.layout)
-    several = plan.machine.count > 1 and layout.gpus > len(plan.machine.gpus)
+    over = servers(plan.machine, layout)
     words = [*program, "serve", model, *_common(plan), *(_on_gpus(plan) if layout.gpus else _on_cpus(plan))]
     words += ["--host", endpoint.host, "--port", str(endpoint.port)]
-    if several:
+    if over.nodes > 1:
         words += ["--distributed-executor-backend", "ray"]
     return LaunchSpec(
         engine=layout.engine,
@@ -44,8 +45,9 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
         files=(model,),
         memory_bytes=None if layout.gpus else plan.estimate.memory.devices[-1].needed_bytes,
         cores=None if layout.gpus else layout.threads,
-        nodes=plan.machine.count if several else 1,
-        notes=_notes(plan),
+        nodes=over.nodes,
+        servers=over.count,
+        notes=(*_notes(plan), *over.notes),
     )
 
 
@@ -53,7 +55,8 @@ def _common(plan: Plan) -> list[str]:
     layout, workload = plan.layout, plan.workload
     words = ["--served-model-name", plan.model.id, "--max-model-len", str(workload.context)]
     words += ["--max-num-seqs", str(layout.max_sequences), "--max-num-batched-tokens", str(layout.batch_tokens)]
-    return [*words, *_degrees(layout), *drafting_words(layout), *_picture_words(plan)]
+    words += _degrees(layout, servers(plan.machine, layout).copies)
+    return [*words, *drafting_words(layout), *_picture_words(plan)]
 
 
 def _picture_words(plan: Plan) -> list[str]:
@@ -79,7 +82,7 @@ def drafting_words(layout: Layout) -> list[str]:
     return ["--speculative-config", json.dumps(config)]
 
 
-def _degrees(layout: Layout) -> list[str]:
+def _degrees(layout: Layout, copies: int) -> list[str]:
     """vLLM's degrees multiply to the GPUs: groups of attention are data-parallel ranks, each of a smaller tensor group
     (vLLM documentation, data parallel deployment).
     """
@@ -87,7 +90,7 @@ def _degrees(layout: Layout) -> list[str]:
     for flag, degree in (
         ("--tensor-parallel-size", layout.tensor_parallel // layout.attention_data_parallel),
         ("--pipeline-parallel-size", layout.pipeline_parallel),
-        ("--data-parallel-size", layout.data_parallel * layout.attention_data_parallel),
+        ("--data-parallel-size", copies * layout.attention_data_parallel),
     ):
         if degree > 1:
             words += [flag, str(degree)]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wellfed.planner.sweep import MostUsers
     from wellfed.planner.which_cpu import WhichCpu
     from wellfed.verbs.cloud import CloudOffer
-    from wellfed.verbs.next_steps import NextSteps
+    from wellfed.verbs.next_steps import NextSteps, Question
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -57,18 +57,23 @@ class Planned(Result):
 
         return self.best is not None and meets_targets(self.best) is not False
 
-    def steps(self, plan: Plan) -> NextSteps:
-        """What to type for a plan of this answer."""
-        from wellfed.verbs.next_steps import next_steps
+    @property
+    def question(self) -> Question:
+        """What was asked, from which the commands to type are written."""
+        from wellfed.verbs.next_steps import Question
         from wellfed.verbs.restated import restated
 
-        return next_steps(self.model, plan, self.request.on, self.request.network, restated(self.request))
+        return Question(self.model, self.request.on, self.request.network, restated(self.request))
+
+    def steps(self, plan: Plan) -> NextSteps:
+        """What to type for a plan of this answer."""
+        return self.question.steps(plan)
 
     def to_dict(self) -> dict[str, Any]:
         """The document of `wellfed plan --json`."""
         from wellfed.documents.answers import answer_json, most_users_json, which_cpu_json
 
-        document = answer_json(self.answer, self.top, self.steps, self.rates)
+        document = answer_json(self.answer, self.top, self.question, self.rates)
         if self.max_users:
             document["max_users"] = most_users_json(self.most_users)
         if self.cpus:

@@ -13,6 +13,7 @@ from wellfed.engines.capabilities import (
     why_not,
 )
 from wellfed.engines.models_run import why_not_listed
+from wellfed.engines.servers import as_served
 from wellfed.frozen import replace
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
@@ -37,6 +38,7 @@ from wellfed.perf.memory.overrides import settled
 from wellfed.perf.memory.remote import away, is_whole
 from wellfed.perf.memory.streamed import STREAMED
 from wellfed.planner import speculate
+from wellfed.planner.copies import copy_counts
 from wellfed.planner.degrees import counts, divides, every_count, group_sizes
 from wellfed.planner.divided_contexts import with_divided_contexts
 from wellfed.planner.goal import Goal
@@ -88,7 +90,8 @@ def candidates(
     impossible_ones: list[Refusal] = []
     found_any = False
     for layout_of_pins in variants(layouts, dict(goal.pins)):
-        layout = with_stages(settled(with_head(layout_of_pins), model), machine, len(model.layers))
+        layout = as_served(settled(with_head(layout_of_pins), model), machine, model)
+        layout = with_stages(layout, machine, len(model.layers))
         if not layout.gpus and not layout.offload.cpu_only:  # layers pinned onto GPUs
             if machine.gpus:
                 continue
@@ -336,7 +339,8 @@ def _served(
 ) -> Iterator[Layout]:
     per_node = len(group.gpus)
     total = per_node * machine.count
-    latent = isinstance(model.layers[-1].attention, LatentAttention)
+    shared_experts = model.is_moe and capabilities.copies_share_experts
+    in_groups = shared_experts or isinstance(model.layers[-1].attention, LatentAttention)
     degrees = [degree for degree in _tensor_degrees(machine, per_node) if divides(model, degree)]
     for tensor in degrees:
         for pipeline in group_sizes(total // tensor):
@@ -344,10 +348,11 @@ def _served(
             if pipeline > 1 and wider and tensor * pipeline <= _joined(group):
                 continue  # between GPUs with links of their own, pipelines never beat wider groups of as many
             split = stage_split(group, len(model.layers), tensor, pipeline) if group.mixed and pipeline > 1 else ()
-            for data in group_sizes(total // (tensor * pipeline)):  # three machines are three replicas
+            copy = tensor * pipeline
+            for data in copy_counts(per_node, machine.count, copy, shared_experts=shared_experts):
                 gpu_numbers = group.numbers(min(per_node, tensor * pipeline * data))
                 for layout in _served_variants(
-                    model, capabilities, quantisation, (tensor, pipeline, data), latent and tensor > 1
+                    model, capabilities, quantisation, (tensor, pipeline, data), in_groups and tensor > 1
                 ):
                     yield replace(layout, devices=gpu_numbers, split=split) if gpu_numbers or split else layout
 
@@ -369,11 +374,11 @@ def _tensor_degrees(machine: Machine, per_node: int) -> list[int]:
 
 
 def _served_variants(
-    model: Model, capabilities: Capabilities, quantisation: str, degrees: tuple[int, int, int], latent: bool
+    model: Model, capabilities: Capabilities, quantisation: str, degrees: tuple[int, int, int], in_groups: bool
 ) -> Iterator[Layout]:
     tensor, pipeline, data = degrees
     experts = [1, tensor] if model.is_moe and tensor > 1 and capabilities.expert_parallel else [1]
-    attention = [1, tensor] if latent and capabilities.attention_data_parallel else [1]
+    attention = [1, tensor] if in_groups and capabilities.attention_data_parallel else [1]
     for expert_parallel in experts:
         for attention_data_parallel in attention:
             for sequences in capabilities.max_sequences:

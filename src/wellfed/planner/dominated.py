@@ -10,7 +10,8 @@ from wellfed.frozen import dataclass, replace
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.layout import ALL_GPU, SOME_EXPERTS, SOME_LAYERS, Engine, Layout, NumaPolicy
 from wellfed.nouns.workload import Workload
-from wellfed.planner.degrees import counts, group_sizes
+from wellfed.planner.copies import copy_counts
+from wellfed.planner.degrees import counts
 
 Holds = Callable[[Layout], bool]
 
@@ -24,8 +25,9 @@ class Dominated:
 
     `gpus` of one machine, `total` of all of them. `users`: at a time; None where arrivals or many counts are asked
     for. `by_gpus`: the GPUs used count in the ranking (cost), so fewer replicas may win. `dismissed`: how many layouts
-    were. `holds`: whether a layout fits its GPUs; asked once for each engine, format, cache type and count.
-    `all_chunks`: whether layouts come with every chunk that their engine is tried with.
+    were. `holds`: whether a layout fits its GPUs; asked once for each engine, format, cache type and count. `is_moe`:
+    whether the model is a mixture of experts. `all_chunks`: whether layouts come with every chunk that their engine is
+    tried with.
     """
 
     gpus: int
@@ -33,6 +35,7 @@ class Dominated:
     users: int | None
     by_gpus: bool
     holds: Holds
+    is_moe: bool
     all_chunks: bool = True
     dismissed: int = 0
     _least: dict[tuple[Engine, str, str], int | None] = field(default_factory=dict)
@@ -47,8 +50,10 @@ class Dominated:
     def _has_most_replicas(self, layout: Layout) -> bool:
         if self.users is None or self.by_gpus or not CAPABILITIES[layout.engine].tensor_parallel or not layout.gpus:
             return True
-        room = self.total // (layout.tensor_parallel * layout.pipeline_parallel)
-        return layout.data_parallel == max(n for n in group_sizes(max(1, room)) if n <= max(1, self.users))
+        shared = self.is_moe and CAPABILITIES[layout.engine].copies_share_experts
+        copy = layout.tensor_parallel * layout.pipeline_parallel
+        counted = copy_counts(self.gpus, max(1, self.total // self.gpus), copy, shared_experts=shared)
+        return layout.data_parallel == max(count for count in counted if count <= max(1, self.users))
 
     def _is_division_of_use(self, layout: Layout) -> bool:
         if layout.offload == ALL_GPU or not layout.gpus or layout.speculation is not None:

@@ -205,7 +205,8 @@ def _relatives(search: Search) -> Iterator[Lever]:
     kin = [e for e in catalogued if e.has_config and e.task == _task(wanted.id) and _related(wanted, e)]
     smaller = [e for e in kin if 0 < (e.parameters or 0.0) < wanted.parameters]
     smaller.sort(key=lambda e: (*_distance(wanted.name, e.name), -(e.parameters or 0.0), len(e.name), e.id))
-    goal = replace(search.goal, quantisations=(), least_quality_bits=min(4.0, search.goal.least_quality_bits or 4.0))
+    bits = min(4.0, search.goal.least_quality_bits or 4.0)
+    goal = replace(search.goal, quantisations=(), least_quality_bits=bits, any_kv=False)
     for sibling in smaller[:_SIBLINGS]:
         model = by_id(sibling.id)
         if model.context_limit < _needed(search.workload):

@@ -193,7 +193,7 @@ class Search:
         users = self.workload.concurrency if one_load and rate is None and alike(self.machine) else None
         return Dominated(
             per_node, equal_ones(self.machine) * self.machine.count, users, self.goal.objective is Objective.COST,
-            self._holds, all_chunks,
+            self._holds, self.model.is_moe, all_chunks,
         )  # fmt: skip
 
     def _holds(self, layout: Layout) -> bool:

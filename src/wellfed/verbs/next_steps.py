@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from wellfed.verbs.commands import READS_GGUF, ModelReference, command_for, expe
 from wellfed.verbs.restated import NOTHING, Restated
 
 if TYPE_CHECKING:
-    pass
+    from wellfed.planner.levers import Lever
 
 _PULLS = frozenset({Engine.LLAMA_CPP})  # whose server fetches GGUF files by itself: -hf OWNER/NAME:TYPE
 
@@ -43,6 +43,44 @@ class NextSteps:
 
     steps: tuple[Step, ...]
     downloads: Published | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question as it was typed, from which commands are written: the model's name, the machine's line (None: this
+    machine), the network between machines, and options. `can_be_typed` is False for machines without a line.
+    """
+
+    model: str
+    on: str | None = None
+    network: str | None = None
+    also: Restated = NOTHING
+    can_be_typed: bool = True
+
+    def steps(self, plan: Plan) -> NextSteps:
+        """What to type for a plan of the answer."""
+        return next_steps(self.model, plan, self.on, self.network, self.also) if self.can_be_typed else NextSteps(())
+
+    def way_out(self, lever: Lever) -> NextSteps:
+        """What to type for what a lever makes possible; nothing for parts that are not there yet."""
+        from wellfed.planner.levers import LeverKind  # where nothing fits, alone
+
+        plan = lever.plan
+        if not self.can_be_typed or lever.kind is LeverKind.PART or not can_be_started(plan.machine, plan.layout):
+            return NextSteps(())
+        also = replace(
+            self.also,
+            pins=() if lever.kind in (LeverKind.OFFLOAD, LeverKind.ENGINE) else self.also.pins,
+            quality=None,  # the weights are named
+            stream=self.also.stream or lever.kind is LeverKind.DISK,
+        )
+        model = lever.plan.model.id if lever.kind is LeverKind.MODEL else self.model
+        _, command = _by_wellfed(model, lever.plan, self.on, self.network, also)
+        return NextSteps((Step(lever.change, command),), model_reference(model, lever.plan).downloads)
+
+    def ways_out(self, levers: Iterable[Lever]) -> NextSteps:
+        """A command for each lever that has one."""
+        return NextSteps(tuple(step for lever in levers for step in self.way_out(lever).steps))
 
 
 def next_steps(
@@ -137,6 +175,8 @@ def _load_words(load: Workload) -> list[str]:
         ("--output", load.output_tokens, usual.output_tokens),
     ):
         words += [option, str(tokens)] if tokens != min(default, half) else []
+    if load.shared_prefix_tokens:
+        words += ["--shared-prefix", str(load.shared_prefix_tokens)]
     if load.ttft_target_s is not None:
         words += ["--ttft", f"{load.ttft_target_s:g}"]
     return words + ([] if load.tpot_target_s is None else ["--tpot", f"{load.tpot_target_s * 1e3:g}"])
@@ -169,6 +209,9 @@ def _by_engine(plan: Plan, argument: str, downloads: Published | None) -> tuple[
         line = line.replace(f"--model {shlex.quote(argument)}", pulled, 1)
         line = _with_projector(line, plan)
     engine = plan.layout.engine.value
+    if spec.servers > 1:
+        text = "one of {count} equal servers by hand ({engine})"
+        return message("next.engine-servers", text, count=spec.servers, engine=engine), line
     return message("next.engine", "the same by hand ({engine})", engine=engine), line
 
 

@@ -22,6 +22,8 @@ class Restated:
     objective: str | None = None
     quality: str | None = None
     speculate: str | None = None
+    acceptance: float | None = None
+    stream: bool = False
     vram_free: str | None = None
     ram_free: str | None = None
     carve_out: str | None = None
@@ -41,7 +43,9 @@ class Restated:
             ("--vram-free", self.vram_free), ("--ram-free", self.ram_free), ("--carve-out", self.carve_out),
             ("--os", self.system),
         )  # fmt: skip
-        return [word for option, value in options if value for word in (option, value)]
+        words = [word for option, value in options if value for word in (option, value)]
+        words += [] if self.acceptance is None else ["--acceptance", f"{self.acceptance:g}"]
+        return [*words, "--stream"] if self.stream else words
 
 
 NOTHING = Restated()
@@ -57,6 +61,8 @@ def restated(options: PlanOptions) -> Restated:
         objective=None if options.objective is Objective.BALANCED else options.objective.value,
         quality=None if bits is None else next((name for name, least in QUALITY.items() if least == bits), None),
         speculate=options.speculate,
+        acceptance=options.acceptance,
+        stream=options.streams,
         vram_free=options.vram_free,
         ram_free=options.ram_free,
         carve_out=options.carve_out,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from wellfed.launch.process import EngineFailed
     from wellfed.launch.service import Service
     from wellfed.planner.answer import Answer
+    from wellfed.provenance import Assumption
 
 # Serving engines fetch by themselves; from ModelScope when told so (vLLM and SGLang documentation).
 _MODELSCOPE: Mapping[Engine, Mapping[str, str]] = {
@@ -76,10 +77,13 @@ class RunOptions:
     workload: str = "chat"  # a preset
     prompt: int | None = None
     output: int | None = None
+    shared_prefix: int | None = None  # tokens that every prompt begins with
     least_quality_bits: float | None = None
     kv_types: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()  # KEY=VALUE by the engine's own flag names
     speculate: str | None = None  # how tokens are drafted; None: the model's own prediction layers, where they help
+    acceptance: float | None = None  # the chance that a drafted token is right
+    stream: bool = False  # experts that memory does not hold are read from disk
     lora: str | None = None  # adapters beside the model
     images: str | None = None  # pictures in every prompt
     rate: float | None = None  # requests/s, in place of `concurrency`
@@ -116,6 +120,12 @@ def _ensure_repository(name: str | None) -> None:
         )
 
 
+def _say_readings(assumptions: Iterable[Assumption], say: Told) -> None:
+    for assumption in assumptions:
+        if assumption.reading:
+            say(f"{assumption.text} ({assumption.reason})")
+
+
 def prepare(model: str, options: RunOptions, say: Told = lambda _: None) -> Prepared:
     """Plan, choose the engine's program, get the files, write the launch. Raises before anything is started."""
     ensure_not_ours(options.extra)
@@ -127,13 +137,10 @@ def prepare(model: str, options: RunOptions, say: Told = lambda _: None) -> Prep
     ensure_key(Endpoint(options.host, options.port, options.api_key), options.insecure)
     endpoint = keyed(options)
     model_name = demo_or(model, say, options.fetch)
-    for assumption in inputs.model(model_name).assumptions:
-        if assumption.reading:
-            say(f"{assumption.text} ({assumption.reason})")
+    readings = inputs.model(model_name).assumptions  # told before a plan that may refuse
+    _say_readings(readings, say)
     answer = planning.plan(model_name, _plan_options(model_name, options))
-    for assumption in answer.assumptions:
-        if assumption.reading:
-            say(f"{assumption.text} ({assumption.reason})")
+    _say_readings([assumption for assumption in answer.assumptions if assumption not in readings], say)
     if not options.fetch:
         return _written(model_name, answer, options, endpoint)
     planned, program = _first_runnable(answer, options)
@@ -202,6 +209,7 @@ def _plan_options(model: str, options: RunOptions) -> planning.PlanOptions:
         context_tokens=context,
         prompt_tokens=options.prompt or min(workload.prompt_tokens, half),
         output_tokens=options.output or min(workload.output_tokens, half),
+        shared_prefix_tokens=options.shared_prefix or 0,
         request_rate=options.rate,
         ttft_target_s=options.ttft,
         tpot_target_s=None if options.tpot is None else options.tpot / 1e3,
@@ -220,6 +228,8 @@ def _plan_options(model: str, options: RunOptions) -> planning.PlanOptions:
         kv_types=options.kv_types,
         pins=options.pins,
         speculate=options.speculate,
+        acceptance=options.acceptance,
+        streams=options.stream,
         lora=options.lora,
         images=options.images,
         vram_free=options.vram_free,

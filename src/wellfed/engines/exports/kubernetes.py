@@ -107,7 +107,7 @@ def _deployment(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]:
         "kind": "Deployment",
         "metadata": {"name": label["app"], "labels": label},
         "spec": {
-            "replicas": 1,
+            "replicas": spec.servers,
             "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": label},
             "template": pod(spec, label),
@@ -177,7 +177,7 @@ def leader_worker_set(spec: LaunchSpec, label: dict[str, str]) -> dict[str, Any]
         "kind": "LeaderWorkerSet",
         "metadata": {"name": label["app"], "labels": label},
         "spec": {
-            "replicas": 1,
+            "replicas": spec.servers,
             "leaderWorkerTemplate": {
                 "size": spec.nodes,
                 "restartPolicy": "RecreateGroupOnPodRestart",

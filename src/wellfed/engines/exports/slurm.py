@@ -19,6 +19,8 @@ def slurm(spec: LaunchSpec, name: str) -> str:
         f"#SBATCH --nodes={spec.nodes}",
         "#SBATCH --ntasks-per-node=1",
     ]
+    if spec.servers > 1:
+        lines.append(f"#SBATCH --array=0-{spec.servers - 1}")
     if spec.gpus:
         lines += [f"#SBATCH --gpus-per-node={len(spec.gpus)}", "#SBATCH --gres-flags=enforce-binding"]
     cores = spec.cores or len(spec.binding.cpus) or 2 * (len(spec.gpus) + 2)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wellfed.errors import UnknownName, WellfedError
 from wellfed.hardware.machine import Machine
@@ -23,6 +23,10 @@ from wellfed.serve.page.render import html
 from wellfed.serve.page.state import PLAN_FIELDS, Query, first, offers, plan_command, plan_options, whole_number
 from wellfed.serve.worker import Answer
 from wellfed.verbs import inputs, planning
+
+if TYPE_CHECKING:
+    from wellfed.planner.levers import Lever
+    from wellfed.verbs.next_steps import Question
 
 _KEPT: OrderedDict[str, Planned] = OrderedDict()  # the last answers of this process, so that sorting asks nothing anew
 _MOST_KEPT = 16
@@ -142,7 +146,7 @@ def _result(query: Query, files: list[Path], local: bool) -> dict[str, Any]:
         "order": None if best is None else words(order_words(search.goal, meets_targets(best) is not None)),
         "all_plans": len(table), "sort": sort, "placement": kind,
         "kinds": answers.KINDS, "scatter": answers.scatter(table),
-        "steps": () if best is None else _steps(query, best),
+        "steps": _ways_out(query, answer.levers) if best is None else _steps(query, best),
         "levers": [(words(lever.change), lever.plan.estimate.decode_tok_s) for lever in answer.levers],
         "upgrades": [(words(note.change), words(gain_text)) for note in answer.upgrades if (gain_text := gain(note)) is not None][:4],
         "notes": list(notes), "assumed": list(dict.fromkeys(words(note.text) for note in assumptions))[:12],
@@ -158,14 +162,20 @@ def _devices(answer: Planned) -> Any:
 
 
 def _steps(query: Query, best: Plan) -> list[tuple[str, str]]:
-    from wellfed.verbs.next_steps import next_steps
+    return [(words(step.what), step.command) for step in _question(query).steps(best).steps]
+
+
+def _ways_out(query: Query, levers: tuple[Lever, ...]) -> list[tuple[str, str]]:
+    return [(words(step.what), step.command) for step in _question(query).ways_out(levers).steps]
+
+
+def _question(query: Query) -> Question:
+    """The query as it would be typed; a pasted machine has no name that a command could be given."""
+    from wellfed.verbs.next_steps import Question
     from wellfed.verbs.restated import restated
 
-    if first(query, "dump"):
-        return []  # a pasted machine has no name that a command could be given
-    options = restated(plan_options(query))
-    next_up = next_steps(first(query, "model") or "", best, first(query, "on"), first(query, "network"), options)
-    return [(words(step.what), step.command) for step in next_up.steps]
+    also, is_dump = restated(plan_options(query)), bool(first(query, "dump"))
+    return Question(first(query, "model") or "", first(query, "on"), first(query, "network"), also, not is_dump)
 
 
 def what_if(params: dict[str, Any], files: list[Path]) -> Answer:
@@ -294,8 +304,6 @@ def report(params: dict[str, Any], files: list[Path]) -> Answer:
     import tempfile
 
     from wellfed.cli.report import write_report
-    from wellfed.verbs.next_steps import NextSteps, next_steps
-    from wellfed.verbs.restated import restated
 
     query: Query = params["query"]
     try:
@@ -304,15 +312,7 @@ def report(params: dict[str, Any], files: list[Path]) -> Answer:
         status, failed = problem(error)
         return html("problem.html", status, error=failed)
 
-    def steps(plan: Plan) -> NextSteps:
-        if first(query, "dump"):
-            return NextSteps(())
-        options_written = restated(plan_options(query))
-        return next_steps(
-            first(query, "model") or "", plan, first(query, "on"), first(query, "network"), options_written
-        )
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"
-        write_report(path, answer, 6, steps)
+        write_report(path, answer, 6, _question(query))
         return Answer(200, path.read_text(encoding="utf-8"))
