@@ -10,9 +10,17 @@ from click.testing import CliRunner
 from samples import few
 from wellfed.catalog.models import model_ids
 from wellfed.catalog.quality import quality
+from wellfed.catalog.sizes import sizes_of
 from wellfed.cli.main import cli
 from wellfed.errors import BadInput
+from wellfed.models.quantisation_names import quantisation
+from wellfed.perf.estimate import speeds
+from wellfed.perf.memory import spare_bytes
 from wellfed.planner.fit import USES, _family, lean_layouts
+from wellfed.planner.goal import Goal
+from wellfed.planner.reach import reach
+from wellfed.planner.search import Search
+from wellfed.planner.usable import usable
 from wellfed.verbs import fitting, inputs, planning
 
 MACHINES = (
@@ -56,14 +64,39 @@ def test_a_tiny_machine_is_offered_a_model_with_a_figure() -> None:
     assert first.score is not None and first.bearable
 
 
-@pytest.mark.slow
-def test_one_row_a_family_unless_all_are_wanted() -> None:
-    rows = fitting.fit(MACHINES[1], "chat", 20).rows
-    families = [_family(row.model_id) for row in rows]
-    assert len(families) == len(set(families))
-    everything = fitting.fit(MACHINES[1], "chat", 20, whole_families=True).rows
-    families = [_family(row.model_id) for row in everything]
-    assert len(families) > len(set(families))
+@pytest.mark.parametrize("on", few([MACHINES[1], "core i3-10100, 2x8gb ddr4-2400", *MACHINES[2:]], 2))
+def test_one_row_a_family_is_the_first_of_it(on: str) -> None:
+    everything = [row.model_id for row in fitting.fit(on, "chat", 40, whole_families=True).rows]
+    families = [_family(identity) for identity in everything]
+    firsts = [identity for at, identity in enumerate(everything) if families[at] not in families[:at]]
+    assert 1 < len(firsts) < len(everything)
+    assert [row.model_id for row in fitting.fit(on, "chat", len(firsts)).rows] == firsts
+
+
+_MODELS = (
+    "smollm2-135m", "qwen3-0.6b", "lfm2-2.6b", "gemma-3n-e4b", "bitnet-2b", "gpt-oss-20b", "glm-4.7-flash",
+    "qwen3.6-27b", "qwen3-next-80b-a3b", "jamba-v0.1", "deepseek-v3.2", "kimi-k2",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _MODELS)
+@pytest.mark.parametrize("on", few((*MACHINES, "raspberry pi 5 8gb", "gt 1030, epyc 9654, 12x32gb ddr5-4800"), 3))
+def test_nothing_beats_the_reach_of_a_machine(on: str, name: str) -> None:
+    """A model that is set aside by what a machine reaches at most would have been set aside by its estimate."""
+    machine, model, load = usable(inputs.machine(on)), inputs.model(name).model, USES["rag"].workload
+    most, counts = reach(machine, inputs.calibration()), sizes_of(model)
+    search = Search(machine, model, load, Goal(), inputs.calibration(), quantisation)
+    for request in search.requests(lean_layouts(machine, model)):
+        if (spare_bytes(request) or 0.0) < 0:
+            continue
+        reached = speeds(request, inputs.calibration())
+        assert reached.ttft_s >= most.ttft_s(counts, load), request.layout
+        assert 1 / reached.tpot_s <= most.decode_tok_s(counts), request.layout
+
+
+def test_a_slow_machine_estimates_few_models() -> None:
+    answer = fitting.fit("core i3-10100, 2x8gb ddr4-2400", "chat")
+    assert len(answer.rows) == 10 and answer.looked_at < 80
 
 
 @pytest.mark.parametrize("name", few(["qwen3-30b-a3b", "llama-3.1-8b", "qwen3-32b", "gpt-oss-20b"], 4))

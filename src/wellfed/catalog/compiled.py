@@ -29,7 +29,8 @@ class Folder:
 
     `code`: the sources whose change makes what was compiled stale. What `build` gives must be plain JSON: sections by
     name, of which `texts` hold long texts, each read alone, and `apart` values by name, read for the names that begin
-    alike. `user`: a folder whose files come after those of `path`.
+    alike. `user`: a folder whose files come after those of `path`. `name`: what the compiled file's begins with, where
+    one folder is compiled into several; "" stands for the folder's.
     """
 
     path: Path
@@ -38,11 +39,12 @@ class Folder:
     user: Path | None = None
     texts: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
+    name: str = ""
 
     @property
     def kind(self) -> str:
-        """The folder's name: what its compiled files begin with."""
-        return self.path.name
+        """What its compiled files' names begin with."""
+        return self.name or self.path.name
 
 
 def compiled(folder: Folder) -> Mapping[str, Any]:

@@ -39,7 +39,7 @@ from wellfed.models.config import from_config
 from wellfed.models.model import Model
 from wellfed.provenance import Source
 
-_DATA = Path(__file__).parent / "data" / "models"
+TABLES = Path(__file__).parent / "data" / "models"
 _INHERITED = ("native", "family", "parameters", "total_parameters", "active", "context", "task")
 
 
@@ -104,7 +104,7 @@ def key(name: str) -> str:
     return re.sub(r"[^a-z0-9.]|(?<!\d)\.|\.(?!\d)", "", name.lower().replace("+", "plus"))
 
 
-_CODE = (*(Path(str(room.__file__)) for room in (name_words, name_index, chinese_names)), Path(__file__))
+CODE = (*(Path(str(room.__file__)) for room in (name_words, name_index, chinese_names)), Path(__file__))
 
 
 _BY_NAME = ("names", "tags", "words")  # of which a name means a few
@@ -112,7 +112,7 @@ _BY_NAME = ("names", "tags", "words")  # of which a name means a few
 
 @cache
 def _compiled() -> Mapping[str, Any]:
-    return compiled(Folder(_DATA, _CODE, _build, user_folder(), ("texts",), _BY_NAME))
+    return compiled(Folder(TABLES, CODE, _build, user_folder(), ("texts",), _BY_NAME))
 
 
 def user_folder() -> Path:
@@ -123,7 +123,7 @@ def user_folder() -> Path:
 
 def write_compiled(into: Path) -> Path:
     """The compiled catalogue as a file in `into`, to be shipped in data/models/; for builders of packages."""
-    return written(Folder(_DATA, _CODE, _build, None, ("texts",), _BY_NAME), into)
+    return written(Folder(TABLES, CODE, _build, None, ("texts",), _BY_NAME), into)
 
 
 def _build(files: Files) -> dict[str, Any]:
@@ -131,10 +131,8 @@ def _build(files: Files) -> dict[str, Any]:
 
     The user's tables take the place of the bundled ones with the same id.
     """
-    bundled = {path: tables for path, tables in files.items() if path.parent == _DATA}
-    added = {path: tables for path, tables in files.items() if path.parent != _DATA}
-    tables = {**merged(bundled), **merged(added)}
-    complete = {identity: _with_parent(identity, tables, ()) for identity in tables}
+    tables = _joined(files)
+    complete = completed(files)
     indexed = name_index.index(complete, key)
     return indexed | {
         "names": {**_tag_names(tables), **indexed["names"]},
@@ -142,6 +140,18 @@ def _build(files: Files) -> dict[str, Any]:
         "tags": {tag.lower(): identity for identity, table in tables.items() for tag in _texts(table.get("tags"))},
         "published": _published(tables),
     }
+
+
+def completed(files: Files) -> dict[str, dict[str, Any]]:
+    """Every table by its id, with what it takes from the one it is `like`."""
+    tables = _joined(files)
+    return {identity: _with_parent(identity, tables, ()) for identity in tables}
+
+
+def _joined(files: Files) -> Tables:
+    bundled = {path: tables for path, tables in files.items() if path.parent == TABLES}
+    added = {path: tables for path, tables in files.items() if path.parent != TABLES}
+    return {**merged(bundled), **merged(added)}
 
 
 def _tag_names(tables: Tables) -> dict[str, str]:

@@ -23,7 +23,7 @@ from wellfed.hardware.machine import Machine
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Term, Work, slower_side
 from wellfed.nouns.layout import Layout, NumaPolicy
-from wellfed.perf.kernels import attention_scope, cpu_engine, cycles_of
+from wellfed.perf.kernels import WEIGHT_TYPES, attention_scope, cpu_engine, cycles_of
 from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.perf.numa import CpuShare, cpu_share, policy_factor
 from wellfed.perf.ops import RECURRENT
@@ -128,6 +128,13 @@ def cpu_terms(
         barriers += work.launches * rates.barrier_s
         terms.append(Term(work.name, ops, slower_side(memory, compute), "cpu"))
     return (*terms, Term("barriers", barriers, "thread synchronisation", "cpu"))
+
+
+def most_flops(machine: Machine, layout: Layout, calibration: Calibration) -> float:
+    """FLOPs a second that a layout's CPU share multiplies at most, whatever the type of the weights."""
+    share = cpu_share(machine, layout)
+    cycles = (cycles_of(kind, "attention weights", share, layout, calibration) for kind in WEIGHT_TYPES)
+    return 2 * cycles_per_s(share, calibration) / min(per_mac + min(0.0, element) for element, per_mac in cycles)
 
 
 def elements_of(work: Work, layout: Layout) -> float:

@@ -39,6 +39,7 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "trellis": ("IQ1_KT", "IQ2_KT", "IQ3_KT", "IQ4_KT"),
 }  # fmt: skip
 _FAMILY = {name: family for family, names in _FAMILIES.items() for name in names}
+WEIGHT_TYPES = tuple(_FAMILY)
 
 
 def family(weight_type: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import islice
 
 from wellfed.catalog.models import Task, by_id, entry, model_ids
 from wellfed.catalog.quality import Quality, quality, quantisation_loss
+from wellfed.catalog.sizes import Sizes, sizes
 from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why_not
-from wellfed.errors import WellfedError
 from wellfed.frozen import dataclass, replace
 from wellfed.hardware.machine import Machine
 from wellfed.models.model import Model
@@ -17,14 +19,15 @@ from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, SOME_EXPERTS, SOME_LAYERS, Engine, Layout
 from wellfed.nouns.plan import Plan
 from wellfed.nouns.workload import PRESETS, Workload
+from wellfed.perf.memory.devices import carve_out_bytes, gpu_nominal_bytes, unified
 from wellfed.planner.degrees import counts, divides
 from wellfed.planner.goal import Goal
+from wellfed.planner.reach import LEAST_BYTES_PER_WEIGHT, Reach, reach
 from wellfed.planner.search import Search
 from wellfed.planner.usable import equal_ones
 from wellfed.progress import tell
 
 _GGUF_TRIED = ("q8_0", "q6_k", "q4_k_m", "gguf-mxfp4")
-_LEAST_BYTES_PER_PARAMETER = 0.5  # of 4-bit weights: what is larger than the machine's memory is not looked at
 # Of what a use wants, this still serves who waits for it (assumed): half the speed, six times to the first token.
 _BEARABLE_SPEED, _BEARABLE_WAIT = 0.5, 6.0
 _GENERAL = frozenset({Task.TEXT, Task.VISION_LANGUAGE, Task.OMNI})
@@ -82,50 +85,56 @@ def fit(machine: Machine, use: Use, calibration: Calibration, top: int = 10, who
     """The `top` models: quick ones by quality, then by quality what is slow but bearable, then quick ones without a
     known quality by size, then the rest.
 
-    One row a family (the best of it) unless `whole_families`.
+    One row a family (the first of it in that order) unless `whole_families`.
     """
     identities = [identity for identity in model_ids() if entry(identity).task in _GENERAL]
-    scored = sorted((i for i in identities if quality(i, use.name, use.benchmark)), key=lambda i: -_value(i, use))
-    others = sorted((i for i in identities if not quality(i, use.name, use.benchmark)), key=_by_size)
-    room = _memory_bytes(machine)
-    quick: list[Fitting] = []
-    slow: list[Fitting] = []
-    families: set[str] = set()
-    looked_at = 0
-    for identity in (*scored, *others):
-        if not quality(identity, use.name, use.benchmark) and _enough((*quick, *slow), top, whole_families):
-            break
-        family = _family(identity)
-        if (not whole_families and family in families) or not _may_fit(identity, room):
-            continue
-        looked_at += 1
-        tell("models", looked_at)
-        row = _fitting(identity, machine, use, calibration)
-        if row is None:
-            continue
-        if row.quick:
-            families.add(family)
-            quick.append(row)
-        else:
-            slow.append(row)
-    others_of = (row for row in slow if whole_families or _family(row.model_id) not in families)
-    ranked = sorted((*quick, *others_of), key=_rank)
-    return Fit(use, tuple(_first_of_each(ranked, whole_families))[:top], looked_at, len(identities))
+    queue = _Queue(machine, use, calibration, identities)
+    rows = tuple(islice(queue.best_of_each(_itself if whole_families else _family), top))
+    return Fit(use, rows, queue.looked_at, len(identities))
 
 
-def _enough(rows: Sequence[Fitting], top: int, whole_families: bool) -> bool:
-    """Whether what has a figure fills the list, so that no model without one can stand in it."""
-    good = [row for row in rows if row.score is not None and row.bearable]
-    return len(good if whole_families else {_family(row.model_id) for row in good}) >= top
+_Rank = tuple[int, bool, float, float]
 
 
-def _first_of_each(rows: list[Fitting], whole_families: bool) -> Iterator[Fitting]:
-    seen: set[str] = set()
-    for row in rows:
-        family = _family(row.model_id)
-        if whole_families or family not in seen:
-            yield row
-        seen.add(family)
+class _Queue:
+    """Models in rank order, each estimated when its turn may have come.
+
+    Every model waits under a rank that it cannot beat (`planner.reach`). One that comes first under such a rank is
+    estimated and put back under its own; one that comes first under its own is the next row.
+    """
+
+    def __init__(self, machine: Machine, use: Use, calibration: Calibration, identities: Sequence[str]) -> None:
+        self._machine, self._use, self._calibration = machine, use, calibration
+        self.looked_at = 0
+        most, room = reach(machine, calibration), _memory_bytes(machine)
+        self._waiting: list[tuple[_Rank, bool, int, str, Fitting | None]] = []
+        for number, identity in enumerate(identities):
+            counts = sizes(identity)
+            if counts is not None and _may_fit(counts, room) and _may_attend(counts, use):
+                rank = _best_rank(identity, counts, most, use)
+                self._waiting.append((rank, False, number, identity, None))
+        heapify(self._waiting)
+
+    def best_of_each(self, kind: Callable[[str], str]) -> Iterator[Fitting]:
+        """The first row of each kind of id; ids of a kind that has its row are not estimated."""
+        seen: set[str] = set()
+        while self._waiting:
+            _, _, number, identity, row = heappop(self._waiting)
+            if kind(identity) in seen:
+                continue
+            if row is not None:
+                seen.add(kind(identity))
+                yield row
+                continue
+            self.looked_at += 1
+            tell("models", self.looked_at)
+            row = _fitting(identity, self._machine, self._use, self._calibration)
+            if row is not None:
+                heappush(self._waiting, (_rank(row), True, number, identity, row))
+
+
+def _itself(identity: str) -> str:
+    return identity
 
 
 _GENERATION = re.compile(r"[a-z]+-?[a-z]?\d*(?:\.\d+)?")
@@ -137,42 +146,48 @@ def _family(identity: str) -> str:
     return match[0].rstrip("-") if match else identity
 
 
-def _rank(row: Fitting) -> tuple[int, bool, float, float]:
-    unknown = row.score is None
-    group = 3 if not row.bearable else 2 if unknown and row.quick else 3 if unknown else 0 if row.quick else 1
-    return group, unknown, -(row.score or 0.0), -row.plan.model.parameters
+def _rank(row: Fitting) -> _Rank:
+    return _rank_of(row.score, row.quick, row.bearable, row.plan.model.parameters)
 
 
-def _value(identity: str, use: Use) -> float:
+def _rank_of(score: float | None, quick: bool, bearable: bool, parameters: int) -> _Rank:
+    is_unknown = score is None
+    group = 3 if not bearable else (2 if quick else 3) if is_unknown else 0 if quick else 1
+    return group, is_unknown, -(score or 0.0), -parameters
+
+
+def _best_rank(identity: str, counts: Sizes, most: Reach, use: Use) -> _Rank:
+    """The rank of a model that is as quick as the machine's parts, and loses nothing by quantisation."""
     value = quality(identity, use.name, use.benchmark)
-    return value.value if value else 0.0
+    quick, bearable = _patience(use, most.decode_tok_s(counts), most.ttft_s(counts, use.workload))
+    return _rank_of(None if value is None else value.value, quick, bearable, counts.parameters)
 
 
-def _by_size(identity: str) -> float:
-    return -(entry(identity).parameters or 0.0)
+def _patience(use: Use, decode_tok_s: float, ttft_s: float) -> tuple[bool, bool]:
+    """Whether it is quick, and whether it is bearable."""
+    speed, wait = decode_tok_s / use.least_tok_s, ttft_s / use.most_ttft_s
+    return speed >= 1 and wait <= 1, speed >= _BEARABLE_SPEED and wait <= _BEARABLE_WAIT
 
 
-def _may_fit(identity: str, room_bytes: float | None) -> bool:
-    parameters = entry(identity).parameters
-    return parameters is None or room_bytes is None or parameters * _LEAST_BYTES_PER_PARAMETER <= room_bytes
+def _may_fit(counts: Sizes, room_bytes: float | None) -> bool:
+    return room_bytes is None or counts.parameters * LEAST_BYTES_PER_WEIGHT <= room_bytes
+
+
+def _may_attend(counts: Sizes, use: Use) -> bool:
+    return counts.context_limit >= use.workload.prompt_tokens + use.workload.output_tokens
 
 
 def _memory_bytes(machine: Machine) -> float | None:
-    gpus = [gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else 0) for gpu in machine.gpus]
+    """RAM and the memory of cards that have their own; None where the RAM is not known."""
+    cards = [carve_out_bytes(gpu) if unified(gpu) else gpu_nominal_bytes(gpu) or 0 for gpu in machine.gpus]
     ram = machine.memory_usable_bytes
-    return None if ram is None else ram + sum(gpus) * machine.count
+    return None if ram is None else ram + sum(cards) * machine.count
 
 
 def _fitting(identity: str, machine: Machine, use: Use, calibration: Calibration) -> Fitting | None:
-    """The model's best plan here; None where it cannot be read, does not fit, or cannot attend so far."""
-    try:
-        model = by_id(identity)
-    except WellfedError:
-        return None
-    workload = use.workload
-    if model.context_limit < workload.prompt_tokens + workload.output_tokens:
-        return None
-    workload = replace(workload, context_tokens=min(workload.context, model.context_limit))
+    """The model's best plan here; None where it does not fit."""
+    model = by_id(identity)
+    workload = replace(use.workload, context_tokens=min(use.workload.context, model.context_limit))
     search = Search(machine, model, workload, Goal(), calibration, quantisation)
     best = search.rank(lean_layouts(machine, model)).best
     if best is None:
@@ -180,9 +195,9 @@ def _fitting(identity: str, machine: Machine, use: Use, calibration: Calibration
     estimate, use_quality = best.estimate, quality(identity, use.name, use.benchmark)
     loss = quantisation_loss(best.layout.quantisation)
     score = None if use_quality is None else use_quality.value * (1 - (loss or 0.0))
-    speed, wait = estimate.decode_tok_s.value / use.least_tok_s, estimate.ttft_s.value / use.most_ttft_s
-    bearable = speed >= _BEARABLE_SPEED and wait <= _BEARABLE_WAIT
-    return Fitting(identity, best, use_quality, score, speed >= 1 and wait <= 1, bearable)
+    return Fitting(
+        identity, best, use_quality, score, *_patience(use, estimate.decode_tok_s.value, estimate.ttft_s.value)
+    )
 
 
 def lean_layouts(machine: Machine, model: Model) -> Iterator[Layout]:
