@@ -91,7 +91,7 @@ class Model:
     @property
     def expert_layers(self) -> int:
         """Layers that route to experts."""
-        return sum(isinstance(layer.ffn, MoeFfn) for layer in self.layers)
+        return sum(count for layer, count in runs(self) if isinstance(layer.ffn, MoeFfn))
 
     def cache_elements(self, context: int) -> int:
         """KV cache elements of one sequence of `context` tokens, all layers."""

@@ -23,7 +23,8 @@ from wellfed.perf.gpu_rates import GpuRates, gpu_rates
 from wellfed.perf.gpu_terms import Run, decode_terms, prompt_terms
 from wellfed.perf.host import host_speed
 from wellfed.perf.latent import as_run
-from wellfed.perf.memory.llamacpp_place import expert_layers, place, used_gpus
+from wellfed.perf.memory.held import expert_layers
+from wellfed.perf.memory.llamacpp_place import place, used_gpus
 from wellfed.perf.numa import cpu_share
 from wellfed.perf.ops import Step
 

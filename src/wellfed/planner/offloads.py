@@ -13,7 +13,7 @@ from wellfed.perf.memory import spare_bytes
 from wellfed.planner.degrees import counts
 
 if TYPE_CHECKING:
-    from wellfed.perf.memory.fill import Fill
+    from wellfed.perf.memory.fill import Packing
 
 
 def as_many_as_fit(request: Request) -> Iterator[Request]:
@@ -47,34 +47,34 @@ def _filled(request: Request) -> Iterator[Request]:
     """As few layers as possible with their experts in RAM, split over the GPUs to that end where the engine's own
     division, by memory alone, would need more. Where all fit: on no more GPUs than they need.
     """
-    from wellfed.perf.memory.fill import fullest
+    from wellfed.perf.memory.fill import packed
 
-    fill, alone = fullest(request), request.layout.numa is NumaPolicy.ONE_SOCKET
-    if fill is None or (not fill.cpu_experts and not alone):  # on GPUs alone, host memory does not matter
+    packing, alone = packed(request), request.layout.numa is NumaPolicy.ONE_SOCKET
+    in_ram = None if packing is None else packing.fewest()
+    if packing is None or in_ram is None or (not in_ram and not alone):  # on GPUs alone, host memory does not matter
         return
     gpus_before = request.layout.gpus
-    if not fill.cpu_experts:
-        request, fill = _on_fewest(request, fill)
-    offload = Offload(cpu_expert_layers=fill.cpu_experts)
+    if not in_ram:
+        request, packing = _on_fewest(request, packing)
+    offload = Offload(cpu_expert_layers=in_ram)
     if not _fits(request, offload):
-        yield replace(request, layout=replace(request.layout, offload=offload, split=fill.split))
-    elif fill.cpu_experts < request.model.expert_layers and (fill.cpu_experts or request.layout.gpus < gpus_before):
+        yield replace(request, layout=replace(request.layout, offload=offload, split=packing.evened(in_ram)))
+    elif in_ram < request.model.expert_layers and (in_ram or request.layout.gpus < gpus_before):
         yield _with_offload(request, offload)
 
 
-def _on_fewest(request: Request, fill: Fill) -> tuple[Request, Fill]:
+def _on_fewest(request: Request, packing: Packing) -> tuple[Request, Packing]:
     """The request on as few GPUs as hold all layers, but for counts that are candidates of their own."""
-    from wellfed.perf.memory.fill import fullest, holds_all
+    from wellfed.perf.memory.fill import packed
 
     gpus_before = request.layout.gpus
     fewest = max(count for count in counts(len(request.machine.gpus)) if count < gpus_before)
     for gpus in range(fewest, gpus_before):
         fewer = replace(request, layout=replace(request.layout, gpus=gpus))
-        if not holds_all(fewer):
-            continue
-        filled = None if gpus == fewest else fullest(fewer)
-        return (request, fill) if filled is None else (fewer, filled)
-    return request, fill
+        packing_of_fewer = packed(fewer)
+        if packing_of_fewer is not None and packing_of_fewer.split(0) is not None:
+            return (request, packing) if gpus == fewest else (fewer, packing_of_fewer)
+    return request, packing
 
 
 def _with_offload(request: Request, offload: Offload) -> Request:

@@ -21,17 +21,15 @@ def numa_nodes(sockets: Sequence[Socket], per_socket: int, cpu: CpuSpec) -> tupl
     homes = [socket.index for socket in sockets for _ in range(per_socket)]
     distances = table("memory.toml")["distances"]
     near, far = int(distances["near"]), int(distances["far_of"].get(cpu.vendor, distances["far"]))
+    slices = {socket.index: _slices([t for t in threads if t.socket == socket.index], per_socket) for socket in sockets}
     nodes = []
     for index, home in enumerate(homes):
-        own_threads = [thread for thread in threads if thread.socket == home]
         memory = sockets[home].memory_bytes
         nodes.append(
             NumaNode(
                 os_index=index,
                 socket=home,
-                cpus=tuple(
-                    sorted(t.os_index for t in own_threads if _slice(t, own_threads, per_socket) == index % per_socket)
-                ),
+                cpus=slices[home][index % per_socket],
                 memory_bytes=memory // per_socket if memory is not None else None,
                 distances={
                     neighbour: 10 if neighbour == index else near if neighbour_home == home else far
@@ -42,11 +40,14 @@ def numa_nodes(sockets: Sequence[Socket], per_socket: int, cpu: CpuSpec) -> tupl
     return tuple(nodes)
 
 
-def _slice(thread: Cpu, of_socket: Sequence[Cpu], parts: int) -> int:
-    """Which of `parts` equal slices of the socket's cores the thread's core is in."""
-    first = min(sibling.core or 0 for sibling in of_socket)
-    cores = len({sibling.core for sibling in of_socket})
-    return min(parts - 1, ((thread.core or 0) - first) * parts // cores)
+def _slices(of_socket: Sequence[Cpu], parts: int) -> tuple[tuple[int, ...], ...]:
+    """The numbers of a socket's threads by the equal slice, of `parts`, of its cores that their core is in."""
+    first = min((thread.core or 0 for thread in of_socket), default=0)
+    cores = len({thread.core for thread in of_socket})
+    slices: list[list[int]] = [[] for _ in range(parts)]
+    for thread in of_socket:
+        slices[min(parts - 1, ((thread.core or 0) - first) * parts // cores)].append(thread.os_index)
+    return tuple(tuple(sorted(slice)) for slice in slices)
 
 
 def _numbered(sockets: Sequence[Socket]) -> tuple[Cpu, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from wellfed.frozen import dataclass
 from wellfed.message import sentence
-from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.compute import shapes
+from wellfed.perf.memory.held import expert_layers
 from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.shards import rank_cache_bytes
 from wellfed.perf.memory.split import Span
@@ -134,9 +136,10 @@ def _capped(unbounded: Budget, model: Model, layout: Layout, left: float, span: 
 
 def graph_bytes(model: Model, layout: Layout, span: Span | None = None) -> float:
     """Of the captured decode steps of one rank's layers, in proportion to the batch sizes that are captured."""
-    layers = model.layers if span is None else model.layers[span.first : span.last]
-    experts = sum(isinstance(layer.ffn, MoeFfn) for layer in layers)
-    dense = len(layers) - experts
+    first, last = (0, len(model.layers)) if span is None else (span.first, span.last)
+    with_experts = expert_layers(model)
+    experts = bisect_left(with_experts, last) - bisect_left(with_experts, first)
+    dense = last - first - experts
     uncaptured = float(dense * _GRAPH_BYTES_PER_LAYER + experts * _GRAPH_BYTES_PER_EXPERT_LAYER)
     return uncaptured * _captured(layout) / captured_sizes(_LARGEST_GRAPH)
 

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import field
 from itertools import accumulate, pairwise
+from operator import mul
 
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu
@@ -19,11 +20,10 @@ from wellfed.nouns.plan import Request
 from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.compute import Duties, compute_bytes
 from wellfed.perf.memory.devices import context_bytes, gpu_capacity_bytes, gpu_free_bytes
-from wellfed.perf.memory.held import Held, weight_sums
+from wellfed.perf.memory.held import Held, expert_layers, residents, weight_sums
 from wellfed.perf.memory.kv import cache_profile, cells, layer_bytes
 from wellfed.perf.memory.llamacpp_place import (
     PIPELINE_COPIES,
-    expert_layers,
     fetches_experts,
     matrix_bytes,
     sequences,
@@ -57,43 +57,13 @@ def fullest(request: Request) -> Fill | None:
     Among the splits with so few, one that leaves every GPU about the same margin. None where not even the layers
     without experts fit, or a GPU's memory is unknown.
     """
-    packing = _packing(narrowed(request))
-    if packing is None:
-        return None
-    low, high = 0, len(packing.experts)
-    if packing.split(0) is not None:  # on large machines the usual case, and the only question then
-        return Fill(0, _evened(packing, 0))
-    if packing.split(high) is None:
-        return None
-    low = 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if packing.split(middle) else (middle + 1, high)
-    return Fill(low, _evened(packing, low))
-
-
-def holds_all(request: Request) -> bool:
-    """Whether some split leaves no experts in RAM."""
-    packing = _packing(narrowed(request))
-    return packing is not None and packing.split(0) is not None
-
-
-def _evened(packing: _Packing, cpu_experts: int) -> tuple[int, ...]:
-    """The split with the largest margin on every GPU, found to a part of a layer."""
-    best = packing.split(cpu_experts) or ()
-    low, high = 0.0, packing.largest_layer
-    for _ in range(_EVENING_STEPS):
-        margin = (low + high) / 2
-        evened = packing.split(cpu_experts, margin)
-        if evened is None:
-            high = margin
-        else:
-            low, best = margin, evened
-    return best
+    packing = packed(request)
+    fewest = None if packing is None else packing.fewest()
+    return None if packing is None or fewest is None else Fill(fewest, packing.evened(fewest))
 
 
 @dataclass(slots=True)
-class _Packing:
+class Packing:
     """What a split needs, as running sums over the layers, and what each GPU has."""
 
     request: Request
@@ -109,6 +79,31 @@ class _Packing:
         """Weights and cache of the largest layer, experts included."""
         layers = [a + b for a, b in zip(self.light, self.weights.routed, strict=True)]
         return max(b - a for a, b in pairwise(layers))
+
+    def fewest(self) -> int | None:
+        """As few layers as possible that leave their experts in RAM; None where not even all of them suffice."""
+        if self.split(0) is not None:  # on large machines the usual case, and the only question then
+            return 0
+        low, high = 1, len(self.experts)
+        if self.split(high) is None:
+            return None
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.split(middle) else (middle + 1, high)
+        return low
+
+    def evened(self, cpu_experts: int) -> tuple[int, ...]:
+        """The split with the largest margin on every GPU, found to a part of a layer."""
+        best = self.split(cpu_experts) or ()
+        low, high = 0.0, self.largest_layer
+        for _ in range(_EVENING_STEPS):
+            margin = (low + high) / 2
+            evened = self.split(cpu_experts, margin)
+            if evened is None:
+                high = margin
+            else:
+                low, best = margin, evened
+        return best
 
     def split(self, cpu_experts: int, margin: float = 0.0) -> tuple[int, ...] | None:
         """Each GPU filled up to `margin` in turn; None where layers are left over."""
@@ -156,7 +151,9 @@ def _reach(sums: Sequence[float], start: int, room: float) -> int:
     return max(start, bisect_right(sums, sums[start] + room) - 1)
 
 
-def _packing(request: Request) -> _Packing | None:
+def packed(request: Request) -> Packing | None:
+    """The layout's GPUs as they can be filled; None without any, or where the memory of one is unknown."""
+    request = narrowed(request)
     rooms = [_room(gpu, request) for gpu in used_gpus(request)]
     if not rooms or any(room is None for room in rooms):
         return None
@@ -164,15 +161,12 @@ def _packing(request: Request) -> _Packing | None:
     count, profile = sequences(request), cache_profile(request.model)
     context = cells(request.layout, request.workload.context)
     sizes = [layer_bytes(kind, request.layout, context) for kind in profile.kinds]
-    light = [
-        weights.resident(0, i)
-        + count * sum(before[i] * size for before, size in zip(profile.before, sizes, strict=True))
-        for i in range(layers + 1)
-    ]
+    cached = [sum(map(mul, numbers, sizes)) for numbers in zip(*profile.before, strict=True)]
+    light = [resident + count * cache for resident, cache in zip(residents(request.weights), cached, strict=True)]
     fetched = fetches_experts(request)
     staged = accumulate((matrix_bytes(weights, i) if fetched else 0.0 for i in range(layers)), max, initial=0.0)
     known_rooms = tuple(room for room in rooms if room is not None)
-    return _Packing(request, weights, expert_layers(request.model), tuple(light), tuple(staged), known_rooms)
+    return Packing(request, weights, expert_layers(request.model), tuple(light), tuple(staged), known_rooms)
 
 
 def _room(gpu: Gpu, request: Request) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 
 from wellfed.frozen import dataclass
+from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
@@ -38,6 +39,19 @@ def weight_sums(weights: Weights) -> Held:
         routed=tuple(accumulate((layer.routed_experts for layer in layers), initial=0.0)),
         small=tuple(accumulate((layer.router + layer.norms for layer in layers), initial=0.0)),
     )
+
+
+@per_object
+def residents(weights: Weights) -> tuple[float, ...]:
+    """Everything but routed experts in the first i layers."""
+    sums = weight_sums(weights)
+    return tuple(sums.resident(0, i) for i in range(len(sums.dense)))
+
+
+@per_object
+def expert_layers(model: Model) -> tuple[int, ...]:
+    """Indices of the layers that route to experts."""
+    return tuple(index for index, layer in enumerate(model.layers) if isinstance(layer.ffn, MoeFfn))
 
 
 _WHOLE = frozenset({"attn_q_a", "attn_kv_a_mqa"})  # MLA's down projections serve all heads: every rank has them

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from wellfed.message import sentence
-from wellfed.models.ffn import MoeFfn
 from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.layout import NumaPolicy
 from wellfed.nouns.plan import Request
@@ -69,7 +68,7 @@ def gpu_expert_share(request: Request) -> float:
     """The share of routed experts that GPUs hold: whole layers, and `kt_num_gpu_experts` of each."""
     layers = max(1, request.model.expert_layers)
     in_ram = min(layers, request.layout.offload.expert_layers_on_cpu(len(request.model.layers)))
-    experts = max((x.ffn.experts for x in request.model.layers if isinstance(x.ffn, MoeFfn)), default=0)
+    experts = shapes(request.model).experts
     chosen = int(option(request.layout, "kt_num_gpu_experts") or 0)
     return 1 - in_ram / layers * (1 - (min(chosen, experts) / experts if experts else 0.0))
 

@@ -10,18 +10,15 @@ from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu
 from wellfed.message import sentence
-from wellfed.models.ffn import MoeFfn
 from wellfed.models.gguf_types import plain
-from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
-from wellfed.perf.identity import per_object
 from wellfed.perf.memory.compute import shapes
 from wellfed.perf.memory.devices import (
     gpu_capacity_bytes,
 )
-from wellfed.perf.memory.held import Held
+from wellfed.perf.memory.held import Held, expert_layers
 from wellfed.perf.memory.kv import cells, is_pooled, option, pooled_bytes, span_bytes
 from wellfed.perf.memory.overrides import Placed, placed
 from wellfed.perf.memory.split import Span, layer_split
@@ -93,12 +90,6 @@ def _after(experts: tuple[int, ...], start: int, count: int) -> int:
     """The layer after the first `count` of those with experts, from `start` on."""
     here = experts[bisect_left(experts, start) :][:count]
     return here[-1] + 1 if here else start
-
-
-@per_object
-def expert_layers(model: Model) -> tuple[int, ...]:
-    """Indices of the layers that route to experts."""
-    return tuple(index for index, layer in enumerate(model.layers) if isinstance(layer.ffn, MoeFfn))
 
 
 def used_gpus(request: Request) -> tuple[Gpu, ...]:

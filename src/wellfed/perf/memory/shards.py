@@ -7,12 +7,12 @@ from math import ceil
 
 from wellfed.frozen import dataclass
 from wellfed.models.attention import FullAttention
-from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.identity import per_object
+from wellfed.perf.memory.compute import shapes
 from wellfed.perf.memory.context_ranks import context_ranks, prefill_ranks
 from wellfed.perf.memory.held import kv_projection_share, replicated_share, weight_sums
 from wellfed.perf.memory.kv import cache_profile, layer_bytes, option
@@ -109,22 +109,18 @@ def _towers(weights: Weights, first: bool) -> float:
 def _redundant_share(model: Model, layout: Layout) -> float:
     """Copies of busy experts under expert parallelism (`--eplb-config`, `--ep-num-redundant-experts`), against all."""
     extra = int(option(layout, "redundant_experts") or 0)
-    experts = max((layer.ffn.experts for layer in model.layers if isinstance(layer.ffn, MoeFfn)), default=0)
-    return extra / experts if extra and experts and layout.expert_parallel > 1 else 0.0
+    if not extra or layout.expert_parallel <= 1:
+        return 0.0
+    experts = shapes(model).experts
+    return extra / experts if experts else 0.0
 
 
 def _padding(model: Model, weights: Weights, layout: Layout) -> float:
     """vLLM rounds MXFP4 experts' widths up to 256: gpt-oss's 2880 takes the room of 3072."""
     if layout.engine is not Engine.VLLM or weights.types.get(Part.ROUTED_EXPERTS) != "MXFP4":
         return 1.0
-    width = expert_width(model)
+    width = shapes(model).expert_width
     return ceil(width / _MXFP4_WIDTH) * _MXFP4_WIDTH / width if width else 1.0
-
-
-@per_object
-def expert_width(model: Model) -> int:
-    """Intermediate width of the routed experts; 0 without any."""
-    return max((layer.ffn.intermediate for layer in model.layers if isinstance(layer.ffn, MoeFfn)), default=0)
 
 
 def _head(weights: Weights, embedding_here: bool) -> float:
