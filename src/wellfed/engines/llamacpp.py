@@ -89,7 +89,7 @@ def _arguments(plan: Plan, model_file: str, endpoint: Endpoint, bound: Binding) 
     return [*words, "--host", endpoint.host, "--port", str(endpoint.port), "--metrics"]
 
 
-_RPC_PORT = 50052
+_RPC_PORT = 50052  # rpc-server's default (llama.cpp, tools/rpc)
 SERVER = ("rpc-server", "--host", "0.0.0.0", "--port", str(_RPC_PORT))  # llama.cpp's, on another machine
 
 

@@ -21,6 +21,8 @@ from wellfed.message import message
 from wellfed.nouns.layout import Engine
 from wellfed.units import GIB
 
+# VRAM and the context's tokens that it brings (Ollama's documentation, context length); versions since which that,
+# 4096, one slot and flash attention are the default (its release notes).
 _BY_VRAM = ((48 * GIB, 262_144), (24 * GIB, 32_768), (0, 4096))
 _NEARLY = 0.95  # cards that are sold as 24 GB show a little less
 _BY_VRAM_SINCE, _FIRST_4096, _ONE_SLOT_SINCE, _FLASH_SINCE = (0, 15, 5), (0, 6, 7), (0, 10, 0), (0, 12, 0)

@@ -10,8 +10,8 @@ from wellfed.nouns.estimate import Memory
 from wellfed.units import GIB, MIB
 
 _MOST_BYTES = 8 * GIB  # the server's own default
-_STEP_BYTES = 64 * MIB  # it is rounded down to
-_SHARE = 4  # one part in so many of what is left
+_STEP_BYTES = 64 * MIB  # it is rounded down to: ours
+_SHARE = 4  # one part in so many of what is left: assumed
 
 
 def prompt_cache_bytes(memory: Memory, sequences: int) -> int | None:

@@ -31,6 +31,7 @@ def integer(text: str) -> int:
     return number
 
 
+# vLLM reads k, m, g as powers of 1000 and K, M, G as powers of 1024 (vllm/engine/arg_utils.py, human_readable_int)
 _STEPS = {"k": 1e3, "m": 1e6, "g": 1e9, "K": 2.0**10, "M": 2.0**20, "G": 2.0**30}
 
 

@@ -15,7 +15,7 @@ from wellfed.engines.setters import Change, NotModelled, json_object
 from wellfed.nouns.layout import Layout
 from wellfed.units import GB, GIB
 
-_LMCACHE_GB = 5.0  # of each rank
+_LMCACHE_GB = 5.0  # GB of each rank: LMCache's default (LMCACHE_MAX_LOCAL_CPU_SIZE)
 # Connectors that hand a cache to another instance, or write it to disks: they keep none in this machine's RAM.
 _HANDS_OVER = ("nixl", "p2p", "mooncake", "moriio", "sharedstorage", "example", "hf3fs", "decodebench")
 _SERVED = "prefill", "decode", "null"

@@ -15,7 +15,7 @@ from wellfed.nouns.layout import DraftKind
 from wellfed.nouns.plan import Plan
 from wellfed.perf.memory.context_ranks import context_ranks
 
-_BLOCK = 32  # tokens of a cache page
+_BLOCK = 32  # tokens of a cache page: TensorRT-LLM's default (tokens_per_block)
 FLAGS = (
     "--host", "--port", "--backend", "--tp_size", "--pp_size", "--ep_size", "--max_batch_size", "--max_num_tokens",
     "--max_seq_len", "--kv_cache_free_gpu_memory_fraction", "--extra_llm_api_options",

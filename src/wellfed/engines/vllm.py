@@ -23,7 +23,7 @@ FLAGS = (
 )  # fmt: skip
 
 
-_LOOKED_UP = 4  # words of the text that are looked up, at most
+_LOOKED_UP = 4  # tokens of the longest run that is looked up in the text: as in vLLM's documentation of n-grams
 
 
 def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endpoint) -> LaunchSpec:

@@ -11,6 +11,7 @@ from pathlib import Path
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
 from wellfed.message import message
+from wellfed.nouns.estimate import Z80
 from wellfed.plain_file import read_text
 
 COLUMNS = ("arrival_s", "prompt_tokens", "output_tokens")
@@ -91,7 +92,7 @@ def drawn(moments: Moments, count: int, seed: int = 0) -> Iterator[Arrival]:
 
 
 def _length(random_of: random.Random, median: float, p90: float) -> int:
-    sigma = math.log(p90 / median) / 1.2815515655446004
+    sigma = math.log(p90 / median) / Z80
     return max(1, min(1_000_000, round(median * math.exp(sigma * random_of.gauss(0, 1)))))
 
 

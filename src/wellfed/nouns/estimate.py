@@ -10,7 +10,7 @@ from typing import NamedTuple
 from wellfed.frozen import dataclass
 from wellfed.provenance import Assumption
 
-_Z80 = 1.2815515655446004  # standard normal quantile that leaves 10 % on each side
+Z80 = 1.2815515655446004  # standard normal quantile that leaves 10 % on each side
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Quantity:
     @classmethod
     def lognormal(cls, value: float, sigma: float) -> Quantity:
         """80 % interval of a value whose log errs by `sigma`."""
-        factor = math.exp(_Z80 * sigma)
+        factor = math.exp(Z80 * sigma)
         return cls(value, value / factor, value * factor)
 
     @classmethod

@@ -6,11 +6,9 @@ import math
 
 from wellfed.frozen import replace
 from wellfed.message import sentence
-from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.nouns.estimate import Z80, Estimate, Quantity
 from wellfed.nouns.layout import Speculation
 from wellfed.provenance import Assumption
-
-_Z80 = 1.2815515655446004
 
 
 def with_acceptance(estimate: Estimate, guess: Speculation | None) -> Estimate:
@@ -39,4 +37,4 @@ def with_acceptance(estimate: Estimate, guess: Speculation | None) -> Estimate:
 
 def _wider(quantity: Quantity, drift: float) -> Quantity:
     log_width = math.log(quantity.high / quantity.value)
-    return Quantity.lognormal(quantity.value, math.hypot(log_width, drift) / _Z80)
+    return Quantity.lognormal(quantity.value, math.hypot(log_width, drift) / Z80)

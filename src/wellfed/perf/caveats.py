@@ -13,7 +13,7 @@ from wellfed.perf.memory.devices import vendor
 from wellfed.perf.memory.lora import is_adapted
 from wellfed.provenance import Assumption
 
-_FP8_CAPABILITY = 8.9
+_FP8_CAPABILITY = 8.9  # compute capability that converts FP8 in hardware (CUDA C++ programming guide)
 _E4M3 = frozenset({"fp8", "fp8_e4m3"})
 
 

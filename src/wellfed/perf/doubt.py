@@ -8,7 +8,7 @@ from dataclasses import replace
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration
-from wellfed.nouns.estimate import Estimate, Quantity
+from wellfed.nouns.estimate import Z80, Estimate, Quantity
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
 from wellfed.perf.numa import cpu_share, crowding
@@ -19,9 +19,8 @@ from wellfed.provenance import Assumption
 # rate and memory may be off by half; it matters where the CPU computes, little where it only launches.
 _VENDOR, _CPU_COMPUTES, _CPU_LAUNCHES = 0.5, 0.45, 0.15
 _CLOCK_KNOWN = 0.3  # the first of these where the clock was measured: what memory and caches leave open
-_Z80 = 1.2815515655446004  # standard normal quantile that leaves 10 % on each side
 # CPUs that are cores or threads of cores: a factor of the root of two either way holds both; taken as 80 %.
-_SIBLINGS = math.log(math.sqrt(2)) / _Z80
+_SIBLINGS = math.log(math.sqrt(2)) / Z80
 
 
 def with_doubt(estimate: Estimate, request: Request, calibration: Calibration) -> Estimate:
@@ -45,7 +44,7 @@ def _wider(quantity: Quantity, sigma: float) -> Quantity:
     if not (0 < quantity.low <= quantity.high) or not math.isfinite(quantity.high):
         return quantity
     log_width = math.log(quantity.high / quantity.low) / 2
-    factor = math.exp(math.hypot(log_width, _Z80 * sigma) - log_width)
+    factor = math.exp(math.hypot(log_width, Z80 * sigma) - log_width)
     return replace(quantity, low=quantity.low / factor, high=quantity.high * factor)
 
 

@@ -13,7 +13,8 @@ from wellfed.models.model import Layer, Model
 from wellfed.nouns.estimate import Work
 from wellfed.perf.ops import Step, layer_kinds
 
-_LOGIT_BYTES = 4  # FP32
+_LOGIT_BYTES = 4  # llama.cpp keeps logits in FP32
+# Of one feed-forward matrix in FP16; the step in rate beyond it is fitted, its place assumed.
 _LARGE_MATRIX_BYTES = 256 * 2**20
 
 

@@ -15,7 +15,7 @@ from wellfed.perf.ops import RECURRENT
 
 CACHE = "kv cache"  # the work of attention itself, as perf.ops names it
 _FLOATS = ("float", "bf16")
-_OVERLAP = 4.0  # how sharply the slower of GPU and launching host decides
+_OVERLAP = 4.0  # exponent: how sharply the slower of GPU and launching host decides (assumed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from wellfed.perf.gpu import GpuDevice
 from wellfed.perf.gpu_pass import Pass
 from wellfed.perf.gpu_rates import GpuRates, weight_kind
 
-_LOGIT_BYTES = 4
+_LOGIT_BYTES = 4  # llama.cpp keeps logits in FP32
+# W that a large board draws without work, and the share of its limit that work gets at least: assumed.
 _IDLE_W, _LEAST_SHARE = 75.0, 0.03
 _ACTIVATION_BYTES = 4  # llama.cpp keeps activations in FP32
 _ADDED = 1.0  # the norm of kernels that run one after the other

@@ -18,10 +18,10 @@ from wellfed.message import sentence
 from wellfed.perf.identity import per_object
 from wellfed.provenance import Assumption
 
-REFERENCE_RATING = 4300.0  # PassMark's single-thread rating of a Ryzen 9 7950X: ratio 1
+REFERENCE_RATING = 4300.0  # PassMark's single-thread rating of a Ryzen 9 7950X (cpubenchmark.net, rounded): ratio 1
 _RATING_SIGMA = 0.08  # of a published rating against what engines' host code makes of a core
-_DERIVED_SIGMA = 0.15  # of a rating from the clock and the core's generation
-_UNKNOWN_SIGMA = 0.30  # the same of a core that nothing tells of
+_DERIVED_SIGMA = 0.15  # log error of a rating from the clock and the core's generation: assumed
+_UNKNOWN_SIGMA = 0.30  # the same of a core that nothing tells of: assumed
 
 # Rating per GHz of boost clock by core, rounded from published single-thread ratings of parts with that core.
 _RATING_PER_GHZ: Mapping[str, float] = {
@@ -33,7 +33,8 @@ _RATING_PER_GHZ: Mapping[str, float] = {
     "cortex-a72": 290, "cortex-a76": 430, "cortex-a78ae": 520, "cortex-a720": 640, "cortex-x925": 950, "oryon": 950,
     "riscv-p550": 270,
 }  # fmt: skip
-# Hosts of unknown CPUs: modules (SXM, OAM) sit in two-socket servers, cards in anything.
+# Hosts of unknown CPUs: modules (SXM, OAM) sit in two-socket servers, cards in anything. Ratios to the reference
+# core: assumed, from the ratings of what such machines usually have.
 _MODULE_FORMS = frozenset({"sxm", "oam", "nvl"})
 _SERVER_RATIO, _CARD_RATIO = 0.70, 0.80
 

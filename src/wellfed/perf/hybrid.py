@@ -30,11 +30,13 @@ from wellfed.perf.ops import Step, head_work, layer_works
 
 GpuTerms = Callable[[tuple[Work, ...]], tuple[Term, ...]]
 
+# Launches of routed experts with their routing against their products alone, of latent attention against plain: counted
+# in llama.cpp's graphs, see `_with_graph_ops`.
 _ROUTED_OPS, _LATENT_OPS = 4.0, 1.75
-_ADAPTER_OPS = 4.0  # of one adapter, for each matrix
+_ADAPTER_OPS = 4.0  # graph ops of one adapter, for each matrix: two products, a scale, a sum (llama.cpp, build_lora_mm)
 _STREAM_TOKENS = 32  # llama.cpp: a batch this large is worth copying weights for (ggml-cuda's offload_op)
 _IK_STREAMS_BY_EXPERT = date(2025, 6, 11)  # ik_llama.cpp copies experts for as many tokens an expert since about then
-_LAYERWISE_TOKENS = 2048  # a prompt's chunk from which KTransformers computes layer by layer on the GPU
+_LAYERWISE_TOKENS = 2048  # a prompt's chunk from which KTransformers computes layer by layer on the GPU: assumed
 _UNLIMITED = 1e12  # bytes/s: stands for no limit, where nobody names the memory's rate
 _LINK = PcieLink(4, 16)  # taken where a GPU's link is unknown
 

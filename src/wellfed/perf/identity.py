@@ -13,7 +13,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 P = ParamSpec("P")
 
-_SIZE = 64
+_SIZE = 64  # objects whose facts are kept, assumed enough for one search
 
 
 def per_object(derive: Callable[[T], R]) -> Callable[[T], R]:

@@ -20,7 +20,7 @@ from wellfed.nouns.estimate import Work
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.ops import Step
 
-_FEW = 16  # queries up to which latent attention runs absorbed
+_FEW = 16  # queries up to which latent attention runs absorbed: assumed
 
 
 @dataclass(frozen=True, slots=True)

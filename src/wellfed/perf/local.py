@@ -20,7 +20,7 @@ from wellfed.perf.numa import cpu_share
 from wellfed.perf.tower import TOWER_SIGMA, assumptions, tower_share, tower_terms
 from wellfed.provenance import Assumption
 
-_OBSERVED_S = 600.0  # how long an overload is watched
+_OBSERVED_S = 600.0  # seconds for which an overload is watched: assumed
 _OF_ANOTHER = 0.3  # log error of taking one engine's kernels for another's: assumed
 _ASSUMED_WIDER = 1.3  # intervals on GPUs whose clock, units or link had to be assumed
 
@@ -293,7 +293,7 @@ NEW_CHIP, NEW_BACK_END = (
     sentence("perf.local.chip-without-rows", "a chip without rows"),
     sentence("perf.local.back-end-without", "a back end without rows"),
 )
-_FEW_ROWS = 3  # of a chip under a back end: fewer are as good as none
+_FEW_ROWS = 3  # measured rows of a chip under a back end: fewer are as good as none (assumed)
 
 
 def _sigma(phase: str, request: Request, calibration: Calibration, device: GpuDevice) -> float:

@@ -31,12 +31,13 @@ _VECTOR_WIDTH: Mapping[str, float] = {
     "cortex-a78": 0.5, "cortex-a78ae": 0.5, "cortex-a720": 0.5, "neoverse-n1": 0.5, "neoverse-n2": 0.5,
     "ampereone": 0.5, "tsv110": 0.5, "cortex-x925": 1.5,
 }  # fmt: skip
-# What an efficiency core adds, against a performance core of the same part: half the vector width, less clock.
+# What an efficiency core adds, against a performance core of the same part: half the vector width, less clock
+# (assumed).
 _EFFICIENCY_CORE = 0.4
-# What a CPU of a virtual machine does at least, in cores: half, for a second thread on a core adds nothing here.
+# What a CPU of a virtual machine does at least, in cores: half, for a second thread adds nothing here (assumed).
 _LEAST_OF_CPU = 0.5
 _SINGLE_THREADED = frozenset({"sierra-forest", "lion-cove", "gracemont", "tremont", "skymont"})  # no second thread
-_CLOCK_HZ, _CHANNELS, _MT_S = 3.0e9, 2, 3200.0  # taken where nothing is known, and said so
+_CLOCK_HZ, _CHANNELS, _MT_S = 3.0e9, 2, 3200.0  # assumed where nothing is known, and said so
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from wellfed.perf.memory.remote import count
 from wellfed.perf.slowed import slowed
 from wellfed.provenance import Assumption
 
-_VALUE_BYTES, _TRANSFERS = 4, 2
+_VALUE_BYTES, _TRANSFERS = 4, 2  # activations cross in FP32, to a server and back (llama.cpp, ggml-rpc)
 _ROUND_TRIP_S = 2e-4  # of one call over Ethernet and TCP: assumed
 _RATE_BYTES_PER_S, _SIGMA = 1e9 / 8, 0.5  # where no network is told: gigabit Ethernet, assumed
 

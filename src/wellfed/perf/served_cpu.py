@@ -17,7 +17,7 @@ from wellfed.perf.local import estimate_local, local_speeds
 from wellfed.perf.memory import memory
 from wellfed.provenance import Assumption
 
-_SIGMA = 0.7  # a factor of two and a half either way
+_SIGMA = 0.7  # a factor of two and a half either way: assumed, nothing was measured
 _UNVERIFIED = Assumption(
     sentence("served-cpu.vllm-computes-cpus", "vLLM computes on CPUs as fast as other engines' BF16 kernels do"),
     sentence(

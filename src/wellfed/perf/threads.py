@@ -12,7 +12,7 @@ from wellfed.perf.hybrid import split_works
 from wellfed.perf.numa import cpu_share
 from wellfed.perf.ops import Step
 
-_WORTH = 1.02  # threads that gain less than this are left to others
+_WORTH = 1.02  # speed-up: more threads that gain less than this are left to others (assumed)
 
 
 def best_threads(request: Request, calibration: Calibration) -> int | None:

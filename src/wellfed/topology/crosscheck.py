@@ -15,7 +15,7 @@ from wellfed.topology.to_json import counts
 
 _PROGRAMS = ("lstopo-no-graphics", "lstopo")
 _COMPARED = ("packages", "cores", "pus", "numa_nodes")
-_TIMEOUT_S = 10
+_TIMEOUT_S = 10  # seconds for one command: a limit of ours
 
 
 @dataclass(frozen=True, slots=True)

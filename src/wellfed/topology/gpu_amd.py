@@ -17,8 +17,8 @@ from wellfed.topology.pci import PCI, link_of
 from wellfed.topology.snapshot import Tree
 
 KFD = "/sys/class/kfd/kfd/topology/nodes"
-_XGMI = 11
-_LARGEST_CARVE_OUT = 96 * 2**30  # that a BIOS offers
+_XGMI = 11  # link type in KFD's topology (Linux, amdkfd/kfd_crat.h: CRAT_IOLINK_TYPE_XGMI)
+_LARGEST_CARVE_OUT = 96 * 2**30  # bytes that a BIOS offers at most (Ryzen AI Max with 128 GB): assumed
 
 
 def filled(tree: Tree, gpu: Gpu) -> Gpu:

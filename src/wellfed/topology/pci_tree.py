@@ -11,7 +11,7 @@ from wellfed.hardware.pcie import PciDevice, PcieLink, on_card, path_up
 from wellfed.topology.names import VENDORS, gpu_name
 from wellfed.topology.pci import ADDRESS
 
-_QEMU = 0x1B36  # emulated ports show invented links
+_QEMU = 0x1B36  # PCI vendor id (pci.ids); emulated ports show invented links
 _CONSOLES = {0x1A03, 0x102B, 0x1AF4, 0x1013, 0x1234, 0x15AD, 0x80EE, 0x1414, _QEMU, 0x1B21, 0x18CA}
 
 

@@ -17,7 +17,7 @@ _TYPES = {  # 7.18.2
     0x1C: "LPDDR2", 0x1D: "LPDDR3", 0x1E: "LPDDR4", 0x1F: "NVDIMM", 0x20: "HBM", 0x21: "HBM2", 0x22: "DDR5",
     0x23: "LPDDR5", 0x24: "HBM3", 0x25: "MRDIMM",
 }  # fmt: skip
-_SYSTEM_MEMORY = 3  # type 16 "Use"
+_SYSTEM_MEMORY = 3  # type 16, "Use": system memory (DMTF DSP0134)
 
 
 @dataclass(frozen=True, slots=True)

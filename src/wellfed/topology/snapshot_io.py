@@ -22,7 +22,7 @@ from wellfed.topology.collect import MAX_FILE_BYTES, MAX_FILES, MAX_PASTED_BYTES
 from wellfed.topology.snapshot import META, SCHEMA, Snapshot
 
 _DUMP_SUFFIXES = {".txt", ".log", ".xml", ".md", ".out", ".console", ".json", ".csv", ".tsv", ".lspci", ".output", ""}
-_MAX_DUMPS = 500
+_MAX_DUMPS = 500  # of one archive: a limit of ours
 _MAX_ARCHIVE_BYTES = 256 << 20  # decompressed
 _MAX_MEMBERS = 100_000  # the largest of known captures have ten thousand
 _TOP = ("sys", "proc", "dev", "run", "cgroup", "wellfed", ".dockerenv")

@@ -9,7 +9,7 @@ from wellfed.hardware.machine import Dimm, Gpu, Machine, NumaNode, OsSettings, S
 from wellfed.hardware.pcie import PciDevice, PcieLink
 from wellfed.partial_sums import total_if_all_known
 
-SCHEMA = 1
+SCHEMA = 1  # of the document; larger where a field changed its meaning
 
 
 def topology_json(machine: Machine) -> dict[str, Any]:

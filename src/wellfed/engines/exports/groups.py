@@ -12,6 +12,7 @@ from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
 from wellfed.nouns.layout import Engine
 
+# Ray's head listens there by default; SGLang's documentation uses 20000 for --dist-init-addr.
 _RAY_PORT, _DIST_PORT = 6379, 20000
 
 

@@ -9,7 +9,7 @@ from wellfed.errors import Unsupported
 from wellfed.message import sentence
 from wellfed.nouns.layout import Engine
 
-_PORT = 6379
+_PORT = 6379  # of Ray's head, its default
 
 
 def ray(spec: LaunchSpec, name: str) -> str:

@@ -20,6 +20,7 @@ from wellfed.perf.memory.share import Named
 from wellfed.perf.memory.split import Span
 from wellfed.units import GIB
 
+# Largest buffer of a Vulkan device: maxBufferSize of 4 GiB is usual, on Windows 2 GiB (vulkan.gpuinfo.org)
 _MOST_BYTES, _MOST_ON_WINDOWS_BYTES = 4 * GIB, 2 * GIB
 
 

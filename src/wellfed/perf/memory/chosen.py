@@ -10,7 +10,7 @@ from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory.remote import joined
 
-_MEMO_SIZE = 64
+_MEMO_SIZE = 64  # requests whose choice is kept, assumed enough for one search
 _memo: dict[tuple[int, tuple[int, ...]], tuple[Machine, Machine]] = {}
 
 

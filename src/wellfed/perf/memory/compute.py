@@ -23,7 +23,7 @@ from wellfed.perf.identity import per_object
 from wellfed.perf.memory.kv import cells, kv_element_bytes, option
 from wellfed.units import MIB
 
-_F32, _F16 = 4, 2
+_F32, _F16 = 4, 2  # bytes of a value
 _FREES_GROUPS = date(2025, 8, 1)  # ik_llama.cpp's builds keep one group's expanded keys and values at a time since then
 _EXPAND_FROM = 128  # tokens from which ik_llama.cpp's -mla 2 and 3 expand latents instead of absorbing
 

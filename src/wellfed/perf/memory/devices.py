@@ -11,6 +11,7 @@ from wellfed.units import GIB, MIB
 _DRIVER_BYTES, _DRIVER_SHARE = 240 * MIB, 0.003
 # Metal lets a process wire two thirds of RAM up to 32 GiB, three quarters above (recommendedMaxWorkingSetSize).
 _WIRED_SMALL, _WIRED_LARGE, _WIRED_LIMIT = 2 / 3, 3 / 4, 33 * GIB
+# A process's context on a GPU, and the kernels it loads for each multiprocessor; how many where nobody tells: assumed.
 _CONTEXT_BYTES, _CONTEXT_PER_UNIT_BYTES = 100 * MIB, 3 * MIB
 _CONTEXT_UNKNOWN_UNITS = 100
 
@@ -62,7 +63,8 @@ def carve_out_bytes(gpu: Gpu) -> float:
     return float(gpu.memory_bytes or 0) if unified(gpu) and gpu.gtt_bytes is not None else 0.0
 
 
-# AMD's graphics inside a CPU under Windows: at most three quarters carved out, and half of the rest shared.
+# AMD's graphics inside a CPU under Windows: at most three quarters carved out, and half of the rest shared:
+# Windows' own limit of shared GPU memory (Microsoft, "GPUs in the task manager").
 _WINDOWS_SHARE = 0.75 + 0.25 / 2
 
 

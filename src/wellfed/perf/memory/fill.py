@@ -30,8 +30,8 @@ from wellfed.perf.memory.llamacpp_place import (
     used_gpus,
 )
 
-_ROUNDING_BYTES = 1024.0  # sums in another order than the ledger's
-_EVENING_STEPS = 5  # halvings of the largest layer in search of the margin
+_ROUNDING_BYTES = 1024.0  # sums in another order than the ledger's may differ by so much: assumed
+_EVENING_STEPS = 5  # halvings of the largest layer in search of the margin: a 32nd of a layer
 
 
 @dataclass(frozen=True, slots=True)

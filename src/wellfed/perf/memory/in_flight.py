@@ -20,7 +20,7 @@ from wellfed.perf.memory.split import Span
 _BLOCK = 256  # tokens of a page of compressed entries
 _WINDOW_BLOCK, _SPARSE_BLOCK, _DENSE_BLOCK = 64, 4, 8  # tokens of a page of plain entries, of compressors' states
 _ENTRY_BYTES, _INDEX_BYTES, _ALIGNED = 584, 132, 576  # fp8_ds_mla: 448 + 2 x 64 + 8 bytes; an indexer's key in FP8
-_STATE_BYTES = 4  # compressors' states are in 32 bits
+_STATE_BYTES = 4  # vLLM keeps compressors' states in 32 bits
 
 
 def in_flight_bytes(model: Model, layout: Layout, context: int, span: Span) -> float:

@@ -23,8 +23,8 @@ from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span, layer_split
 from wellfed.units import GIB
 
-_PREFILL_TOKENS = 8192  # tokens of a prefill chunk at most
-_RUNTIME_BYTES = 4 * GIB  # host memory of the server, its workers and pinned transfer buffers
+_PREFILL_TOKENS = 8192  # tokens of a prefill chunk at most: assumed
+_RUNTIME_BYTES = 4 * GIB  # host memory of the server, its workers and pinned transfer buffers: assumed
 
 
 def shares(request: Request) -> tuple[Share, ...]:

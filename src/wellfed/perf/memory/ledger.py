@@ -59,7 +59,7 @@ def spare_bytes(request: Request, gpus_alone: bool = False) -> float | None:
     return min((spare for spare in ledger if spare is not None), default=None)
 
 
-_CLOSE_BYTES = 4096.0  # sums in another order differ by less
+_CLOSE_BYTES = 4096.0  # sums in another order differ by less: assumed
 
 
 def _devices(device_shares: tuple[Share, ...], context: int, count: int) -> tuple[DeviceMemory, ...]:

@@ -25,7 +25,8 @@ from wellfed.perf.memory.split import Span, layer_split
 
 PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES: inputs of four micro-batches in flight over several GPUs
 _IK_FETCHES_INTERLEAVED = date(2025, 6, 1)  # ik_llama.cpp fetches its own row-interleaved types since that month
-_OFFLOAD_FROM = 32  # tokens from which a CPU matrix is fetched to the GPU for a multiplication
+# Tokens from which a CPU matrix is fetched to the GPU (llama.cpp, ggml-cuda: offload_op's min_batch_size)
+_OFFLOAD_FROM = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from wellfed.perf.memory.split import Span
 from wellfed.perf.memory.towers import ON_CPU, PLACE, local_tower
 from wellfed.units import MIB
 
-_LOGIT_BYTES = 4
+_LOGIT_BYTES = 4  # llama.cpp keeps logits in FP32
 # The server's own: code and libraries, then what it keeps of each token of the vocabulary. Measured on the embedded
 # build with vocabularies of 512 to 151,936 tokens.
 _PROGRAM_BYTES, _TOKEN_BYTES = 34 * MIB, 430

@@ -44,13 +44,13 @@ from wellfed.perf.memory.towers import served_tower, sglang_share
 from wellfed.perf.prefix import SHARES
 from wellfed.units import GIB
 
-_BLOCK = 16  # tokens of a cache page
+_BLOCK = 16  # tokens of a cache page: vLLM's default (--block-size)
 # the notes of terms that every layout has
 _PEAK = sentence("serving.peak-profile-run", "peak of the profile run: tokens, logits, sampling")
 _CONTEXT = sentence("serving.cuda-context-nccl", "CUDA context, NCCL and all-reduce buffers")
 _GRAPHS = sentence("serving.captured-decode", "captured decode steps")
 _BUFFERS = sentence("serving.runtime-pinned", "runtime and pinned buffers of each rank")
-_PROCESS_BYTES = 3 * GIB  # host memory of one rank: runtime, CUDA libraries, pinned buffers
+_PROCESS_BYTES = 3 * GIB  # host memory of one rank, runtime, CUDA libraries and pinned buffers: assumed
 
 
 def shares(request: Request) -> tuple[Share, ...]:

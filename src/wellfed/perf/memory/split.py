@@ -8,7 +8,7 @@ from math import ceil
 
 from wellfed.frozen import dataclass
 
-_ROUNDING = 1e-5  # of a layer: what sums of fractions miss by
+_ROUNDING = 1e-5  # of a layer: sums of fractions miss by less (assumed)
 
 
 @dataclass(frozen=True, slots=True)

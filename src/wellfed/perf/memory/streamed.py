@@ -18,7 +18,7 @@ from wellfed.perf.memory.share import Share
 from wellfed.units import GIB
 
 STREAMED = ("streamed", "1")
-_LEAST_SHARE = 0.05  # of the experts, without which nothing moves
+_LEAST_SHARE = 0.05  # of the experts, without which nothing moves: assumed
 _KEPT_FREE_BYTES = GIB  # of RAM, for the system's own reading ahead (assumed)
 
 

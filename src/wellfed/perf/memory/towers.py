@@ -27,7 +27,7 @@ PLACE, ON_GPU, ON_CPU = "mmproj", "gpu", "ram"  # the option that says where lla
 MOST_TOKENS, MOST_PIXELS = "image_max_tokens", "image_max_pixels"  # what flags bound a picture by
 _PATCHES = 4096  # of one picture at most, where nothing says otherwise (assumed)
 _WIDEST = 8192  # the same of a tower's layers
-_HALF_BYTES, _FULL_BYTES = 2.0, 4.0
+_HALF_BYTES, _FULL_BYTES = 2.0, 4.0  # bytes of a value in 16 and in 32 bits
 
 
 def as_seen(load: Workload, layout: Layout) -> Workload:
@@ -128,7 +128,7 @@ def sglang_share(pictures: Pictures | None) -> float:
     return 0.95 * min(1.05, max(0.8, 1 - 0.1 * (_size(pictures.tower) / _VIT_L - 1)))
 
 
-_VIT_L = 24 * 1024**2
+_VIT_L = 24 * 1024**2  # depth x width^2 of ViT-L (24 layers of 1024), which SGLang takes as its unit (server_args.py)
 
 
 def _size(tower: Tower) -> float:

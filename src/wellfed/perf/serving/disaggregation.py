@@ -9,7 +9,7 @@ from wellfed.perf.serving.load import closed_wait
 from wellfed.perf.serving.shape import Shape
 from wellfed.perf.serving.step import forward, larger, smaller
 
-_ROUNDS = 8  # of the fixed point of rates and waits
+_ROUNDS = 8  # of the fixed point of rates and waits: more change nothing that is shown (assumed)
 # A prefill pool that was made for its load is asked for this share of its capacity, and bursts of answers that end
 # together keep prompts waiting for this share of a client's cycle (assumed, from the campaign's rows).
 _MATCHED, _WAITED = 0.6, 0.06

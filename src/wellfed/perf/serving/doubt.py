@@ -11,7 +11,8 @@ from wellfed.provenance import Assumption
 _ENOUGH = 30  # measured rows of an engine on a kind of GPU from which another machine is near to them
 _FEW = 5  # sources of a vendor's GPUs below which the next source is a stranger
 # Of the time a token takes, the part that goes by with prompts of others: what is known least of a server. Up to the
-# first the token's own work decides, beyond the second the prompts do.
+# first the token's own work decides, beyond the second the prompts do
+# (assumed).
 _ALONE, _SHARED = 0.2, 0.5
 _SERVING = "serving"
 

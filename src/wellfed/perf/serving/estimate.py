@@ -29,7 +29,7 @@ from wellfed.provenance import Assumption
 if TYPE_CHECKING:
     from wellfed.perf.serving.disaggregation import Split
 
-_NOTHING_S = 1e-9
+_NOTHING_S = 1e-9  # seconds: a term of less is none
 DISAGGREGATED, THROUGHPUT = "serving disaggregated", "serving throughput"
 
 

@@ -84,7 +84,7 @@ def _pace(spec: GpuSpec) -> tuple[float, float]:
     return spec.memory_bandwidth_bytes_per_s, spec.peak.bf16 or spec.peak.fp16 or 0.0
 
 
-_HALVED = 3.0  # int8 against FP16: twice where both are whole, four times where sums halve FP16
+_HALVED = 3.0  # int8 against FP16 on data sheets: 2 where both are whole, 4 where FP16 sums at half rate; between them
 
 
 def scopes(gpu: GpuSpec) -> tuple[str, ...]:

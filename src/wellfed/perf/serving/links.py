@@ -11,8 +11,9 @@ from wellfed.hardware.pcie import PcieLink
 from wellfed.hardware.peers import Way, slowest_way, usual_way
 from wellfed.message import sentence
 
-_PCIE_BYTES_PER_S = {3: 13e9, 4: 26e9, 5: 55e9, 6: 105e9}  # achieved, x16, one direction
-_PCIE_LATENCY, _NETWORK_LATENCY = 3.0, 4.0  # against NVLink
+# Achieved by x16 in one direction, 0.85 of the line rate as pinned copies reach; Gen6 assumed.
+_PCIE_BYTES_PER_S = {3: 13e9, 4: 26e9, 5: 55e9, 6: 105e9}
+_PCIE_LATENCY, _NETWORK_LATENCY = 3.0, 4.0  # of a collective against NVLink's: assumed
 # Rate and latency of a way against the direct one. Through RAM: 11.3 of 27.1 GB/s between two RTX 3090, 43 of 55.5
 # between two RTX 5090, 15 against 1 us; a decode step of eight RTX PRO 6000 takes 1.29 times as long. Through the root
 # complex: 50 of 103 GB/s between cards of one switch with access control on; the latency is not published.

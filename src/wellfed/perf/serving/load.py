@@ -10,11 +10,11 @@ from wellfed.perf.serving.knobs import Knobs
 from wellfed.perf.serving.shape import Shape
 from wellfed.perf.serving.step import forward, larger, smaller
 
-_ROUNDS = 4  # of the fixed point of waits and rates
-_SYNCHRONOUS = 0.2  # of the wait for a first token's way out, where no pass is prepared ahead
-_OVERLOAD_WINDOW_S = 600.0  # the waits of an overloaded server are told for its first minutes
+_ROUNDS = 4  # of the fixed point of waits and rates: more change nothing that is shown (assumed)
+_SYNCHRONOUS = 0.2  # of the wait for a first token's way out, where no pass is prepared ahead: assumed
+_OVERLOAD_WINDOW_S = 600.0  # the waits of an overloaded server are told for its first minutes: assumed
 _P99 = math.log(100)
-_MOST_BUSY = 0.99  # of the passes' time with prompts: beyond it the queue's formula has no meaning
+_MOST_BUSY = 0.99  # of the passes' time with prompts: beyond it the queue's formula has no meaning (assumed)
 
 
 class Served(NamedTuple):

@@ -31,7 +31,7 @@ from wellfed.perf.tower import prompt_flops
 _PIECEWISE = 3
 _COMPILED = 0.35  # of the kernels are left to launch where the model is compiled but not captured
 _PLAIN_DECODE = 0.4  # of the launch work of SGLang's prompt passes: a decode pass plans no attention for ragged prompts
-_PER_DOUBLING = 0.15  # more host work of a pass for every doubling of the ranks that are handed it
+_PER_DOUBLING = 0.15  # more host work of a pass for every doubling of the ranks that are handed it: assumed
 _MOST_DRAFTS = 4  # drafting passes of trees: wide ones are no deeper
 _FRONT_THREADS = 3  # beside the ranks': engine core, API server, detokeniser
 
@@ -128,7 +128,7 @@ class _Beside:
 
 
 _ADAPTED_INPUTS = 4  # of a layer: queries with keys and values, their output, gate with up, down
-_ADAPTER_KERNELS = 2
+_ADAPTER_KERNELS = 2  # shrink and expand (vllm/lora/punica_wrapper)
 
 
 def _beside(model: Model, layout: Layout, clients: float) -> _Beside:

@@ -16,7 +16,8 @@ from wellfed.perf.serving.estimate import THROUGHPUT, estimate_serving, replica
 from wellfed.perf.serving.load import Served, serve
 from wellfed.perf.serving.room import room
 
-_NOTHING = 1e-9
+_NOTHING = 1e-9  # requests a second: less is none
+# Sequences in flight that are tried for the best throughput: steps of half an octave.
 _BATCHES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 
 

@@ -39,7 +39,7 @@ class Totals:
 
 
 _memo: dict[tuple[int, int], tuple[Model, Weights, Totals]] = {}
-_MEMO_SIZE = 64
+_MEMO_SIZE = 64  # models whose sums are kept, assumed enough for one search
 
 
 def totals(model: Model, weights: Weights) -> Totals:

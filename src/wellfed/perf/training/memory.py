@@ -33,7 +33,8 @@ from wellfed.perf.memory.devices import (
 )
 from wellfed.units import GIB, MIB
 
-# FP32 or 16-bit moments, by optimizer, bytes for each trained weight.
+# Moments by optimizer, bytes for each trained weight: two of 4, 2 or 1 byte (bitsandbytes: with a scale for every 256
+# values); Adafactor's rows and columns: assumed; Lion has one of 4 bytes.
 _MOMENTS: Mapping[Optimizer, float] = {
     Optimizer.ADAMW: 8.0,
     Optimizer.ADAMW_BF16: 4.0,
@@ -44,12 +45,15 @@ _MOMENTS: Mapping[Optimizer, float] = {
 }
 _WIDE_MOMENTS = frozenset({Optimizer.ADAMW, Optimizer.LION})  # with which 16-bit weights keep an FP32 master copy
 _STEP_WIDE, _STEP_NARROW = 8.0, 0.0  # FP32 gradients and one moment's new value; fused 16-bit updates need none
-_SUB_GROUP = 1e9  # weights that ZeRO-3 and FSDP update at a time
-_BUCKET_BYTES = 2 * 5e8 * 2.0  # DeepSpeed's reduce and gather buckets, 16 bits
-_CONTEXT_BYTES, _FRAGMENTS = 800 * MIB, 0.06  # CUDA, cuBLAS and NCCL; what the allocator holds beyond what is in use
+_SUB_GROUP = 1e9  # weights that ZeRO-3 and FSDP update at a time (DeepSpeed's default sub_group_size)
+_BUCKET_BYTES = 2 * 5e8 * 2.0  # reduce and gather buckets in 16 bits (DeepSpeed's defaults of 5e8 elements)
+# CUDA, cuBLAS and NCCL; what the allocator holds beyond what is in use: assumed.
+_CONTEXT_BYTES, _FRAGMENTS = 800 * MIB, 0.06
+# For each token and entry of the vocabulary: FP32 logits, their softmax and gradient; chunked, a part at a time
+# (assumed)
 _LOGIT_BYTES, _CHUNKED_LOGIT_BYTES = 12.0, 2.0
-_PROCESS_BYTES = 4 * GIB  # host memory of a rank: Python, CUDA, workers that load
-_EAGER = 1.5  # intermediate results that a compiler would not keep: norms, rotations and gates in FP32
+_PROCESS_BYTES = 4 * GIB  # host memory of a rank, Python, CUDA, workers that load: assumed
+_EAGER = 1.5  # intermediate results that a compiler would not keep, norms, rotations and gates in FP32: assumed
 _TRAINED_PARTS = frozenset({Part.ATTENTION, Part.DENSE_FFN, Part.SHARED_EXPERTS})
 
 

@@ -21,16 +21,17 @@ from wellfed.perf.training.memory import counts, ledger, per_weight
 from wellfed.provenance import Assumption
 
 _ACHIEVED = 0.42  # of the data sheet's dense matrix rate: published runs lie between 0.3 and 0.55
-_QLORA_ACHIEVED = 0.8  # of it, where each multiplication unpacks 4-bit weights first
-_BANDWIDTH = 0.75  # achieved share of memory bandwidth in the update
-_CPU_UPDATE = 0.5  # achieved share of RAM's bandwidth in an update on the CPU
-_OVERLAPPED = 0.7  # of the exchange that hides behind the way back
+_QLORA_ACHIEVED = 0.8  # of it, where each multiplication unpacks 4-bit weights first: assumed
+_BANDWIDTH = 0.75  # achieved share of memory bandwidth in the update: assumed
+_CPU_UPDATE = 0.5  # achieved share of RAM's bandwidth in an update on the CPU: assumed
+_OVERLAPPED = 0.7  # of the exchange that hides behind the way back: assumed
 _SIGMA = 0.35  # log error of a prior: a factor of 1.57 either way
-# A tokenizer's thread on the reference core (fast, compiled), and how many cores a rank's loading workers take.
+# A tokenizer's thread on the reference core (fast, compiled), and how many cores a rank's loading workers take:
+# assumed.
 _TOKENISED_PER_S, _WORKERS_PER_RANK = 250_000.0, 4
-_DISK_BYTES_PER_S = 1.5e9  # written, an NVMe disk; others by their kind
+_DISK_BYTES_PER_S = 1.5e9  # written, an NVMe disk; others by their kind (assumed)
 _DISKS = {"nvme": 1.5e9, "ssd": 0.45e9, "hdd": 0.15e9, "network": 0.5e9, "usb": 0.3e9}
-_STEPS_PER_CHECKPOINT = 500
+_STEPS_PER_CHECKPOINT = 500  # transformers' default (TrainingArguments.save_steps)
 
 
 def estimate_training(request: TrainingRequest) -> TrainingEstimate:

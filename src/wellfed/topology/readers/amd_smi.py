@@ -30,7 +30,7 @@ _COLUMNS = (
     ("socket_power", "limit/socket_power", " W"), ("version", "driver/version", ""), ("size", "vram/size", " MB"),
     ("node", "numa/node", ""),
 )  # fmt: skip
-_HOT_C = 110.0  # junction temperature at which Radeon cards slow down, where the tool does not tell its limit
+_HOT_C = 110.0  # junction temperature, degrees, at which Radeon cards slow down (AMD), where the tool tells no limit
 _Fields = Mapping[str, str]
 
 

@@ -12,7 +12,9 @@ from wellfed.topology.memory import dimms
 from wellfed.topology.readers.reader import Reader
 from wellfed.topology.smbios import MemoryDevice
 
+# Bytes: dmidecode writes powers of 1024 as kB, MB, GB.
 _UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
+# Structure types (DMTF DSP0134)
 _TITLES = {
     "Memory Device": 17,
     "Processor Information": 4,

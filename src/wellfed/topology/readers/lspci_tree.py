@@ -19,7 +19,7 @@ from wellfed.topology.readers.reader import Reader
 
 _TOKEN = re.compile(r"\[(?:([0-9a-f]{4,8}):)?([0-9a-f]{2})(?:-([0-9a-f]{2}))?\]|([0-9a-f]{2})\.([0-7])(?![0-9a-f])")
 _WIRES = re.compile(r"[-+\\|\s]*")
-_SWITCH_PORTS = 4
+_SWITCH_PORTS = 4  # bridges side by side that are taken for a switch: assumed
 
 
 def recognises(text: str) -> bool:

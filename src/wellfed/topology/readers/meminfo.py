@@ -19,7 +19,7 @@ _LINE = re.compile(
 _HEAD = re.compile(r"^[ \t]*(\S+(?:[ \t]+\S+){2,5})[ \t]*$")
 _OLD = re.compile(r"^[ \t]*-/\+ buffers/cache:[ \t]+\S+[ \t]+(\d[\d.BKMGTPi]*)[ \t]*$", re.M)
 _VALUE = re.compile(r"([\d.]+)([BKMGTP])?(i)?")
-_POWERS = {"B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
+_POWERS = {"B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}  # of 1024
 
 
 def recognises_meminfo(text: str) -> bool:

@@ -21,7 +21,7 @@ _FIRST = re.compile(
 )
 _SECOND = re.compile(r"^\|?[^|\n]*\|\s*(\d{1,2})x\((\d{1,2})x\)\s*\|\s*(\d+)C", re.M)
 _CARD = re.compile(r"^\s*GPU\s*(\d{1,3})\s*:?\s+((?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.\d)\s*$", re.M)
-_MOORE_THREADS = 0x1ED5
+_MOORE_THREADS = 0x1ED5  # PCI vendor id (pci.ids)
 
 
 def recognises(text: str) -> bool:

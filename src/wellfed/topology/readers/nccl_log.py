@@ -27,7 +27,7 @@ _CHANNEL = re.compile(
 _IB = re.compile(r"NET/IB : Using ([^\n]+)")
 _HCA = re.compile(r"\[\d+\]([\w.-]+?):\d+/(IB(?:/SHARP)?|RoCE)")
 _SOCKET = re.compile(r"NET/Socket ?: Using ([^\n]+)")
-_MAX_RANKS = 64
+_MAX_RANKS = 64  # of one host: a limit of ours
 
 
 def recognises(text: str) -> bool:

@@ -17,7 +17,7 @@ _FIRST = re.compile(r"^\|\s*(\d{1,3})\s+((?:Ascend\s?)?\w[\w-]*)\s*\|\s*(\w+)\s*
 _SECOND = re.compile(
     r"^\|\s*(\d{1,3})(?:\s+(\d{1,3}))?\s*\|\s*([0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\d)\s*\|([^|]*)\|"
 )
-_HUAWEI = 0x19E5
+_HUAWEI = 0x19E5  # PCI vendor id (pci.ids)
 
 
 def recognises(text: str) -> bool:

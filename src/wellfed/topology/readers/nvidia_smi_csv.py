@@ -20,7 +20,7 @@ _QUERY = re.compile(
 _STRICT = re.compile(
     r"pstate|pci\.bus_id|gpu_bus_id|pcie\.link|memory\.(total|free|used)|gpu_name|driver_version|power\.limit|compute_cap"
 )
-_MOST_LINES = 4000
+_MOST_LINES = 4000  # a limit of ours
 
 
 def recognises(text: str) -> bool:

@@ -29,7 +29,7 @@ _STAMP = re.compile(
     r")[ \t]?"
 )
 _LEAST_COPIED = 8  # lines: fewer may be two equal parts of one machine
-_STAMPED_SHARE = 0.7
+_STAMPED_SHARE = 0.7  # of the lines that begin alike, from which that is a log's stamp: assumed
 _LOOKED_AT = 400  # lines that tell what stands before each
 _SERVICE = re.compile(r"[\w.-]+[ \t]+\| ?")  # worker-0  | of a compose log
 

@@ -32,7 +32,7 @@ def recognises(text: str) -> bool:
     return bool(_LINE.search(text) or _CONCISE.search(text) or _document(text))
 
 
-_AMD = 0x1002
+_AMD = 0x1002  # PCI vendor id (pci.ids)
 
 
 def _document(text: str) -> dict[str, dict[str, Any]]:

@@ -27,7 +27,7 @@ _POWER = re.compile(r"(\d+(?:\.\d+)?)\s*W?\s*/\s*(\d+(?:\.\d+)?)\s*W\b")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B)\s*/\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B)")
 _PROCESS = re.compile(r"^\|\s*(\d{1,3})(?:\s+\S+\s+\S+)?\s+\d+\s+(?:C|C\+G|M\+C|X)\s")
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_VENDOR_IDS = {"nvidia": 0x10DE, "intel": 0x8086}
+_VENDOR_IDS = {"nvidia": 0x10DE, "intel": 0x8086}  # PCI vendor ids (pci.ids)
 _FAILED = re.compile(r"NVIDIA-SMI has failed because[^\n]*|No devices were found|Failed to initialize NVML[^\n]*")
 
 
