@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("wellfed", deadline=None)  # how fast a busy machine is proves nothing
+# How fast a busy machine is proves nothing; each run draws others, so that few examples a run are many in a week.
+settings.register_profile("wellfed", deadline=None, max_examples=40)
 settings.load_profile("wellfed")
 
 _MEMORY, _ROOM_BYTES = "/dev/shm", 4 * 2**30

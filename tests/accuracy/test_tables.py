@@ -17,7 +17,7 @@ from wellfed.errors import BadInput
 from wellfed.verbs import predicting
 
 TABLES = ("gpu_llamacpp", "serving", "mlperf", "hybrid", "hybrid_ik_llama", "speed_misc", "memory")
-EVERY = few((5, 1), 2)  # every fifth row for everybody, all rows where nobody waits
+EVERY = few((11, 1), 2)  # every eleventh row for everybody, all rows where nobody waits
 
 
 @lru_cache(maxsize=16)

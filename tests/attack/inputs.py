@@ -33,16 +33,16 @@ KINDS: Mapping[str, Callable[[], Iterator[Input]]] = {
     "not a file": liar_inputs.not_files,
 }
 SAMPLE = {
-    "gguf": 110,
-    "config": 90,
-    "watched": 44,
-    "endpoint": 16,
-    "archive": 20,
-    "not a file": 35,
-    "trace": 40,
-    "hub": 7,
+    "gguf": 220,
+    "config": 180,
+    "watched": 88,
+    "endpoint": 32,
+    "archive": 40,
+    "not a file": 70,
+    "trace": 80,
+    "hub": 14,
 }
-_USUAL = 70
+_USUAL = 150
 
 
 @dataclass(frozen=True)

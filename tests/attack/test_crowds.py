@@ -29,7 +29,7 @@ from wellfed.watching.window import view
 _LONG = os.environ.get("WELLFED_ATTACK") == "long"
 _STARTS, _AT_ONCE = (200, 16) if _LONG else (16, 8)
 _CLIENTS = 200
-_SAMPLES = 20_000 if _LONG else 300
+_SAMPLES = 20_000 if _LONG else 200
 _FULL = 150  # steps of which the window keeps what it reckoned (its caches hold 128 and 256)
 
 

@@ -52,8 +52,8 @@ def acts(*command: str) -> int:
 
 
 def chosen(count: int, first: int) -> list[int]:
-    """All of them in the long form; in the short one every fifth, from another one each way."""
-    return list(range(1, count + 1)) if _LONG else list(range(first, count + 1, 5))
+    """All of them in the long form; in the short one every tenth, from another one each way."""
+    return list(range(1, count + 1)) if _LONG else list(range(first, count + 1, 10))
 
 
 def done_before(last: int, done: subprocess.CompletedProcess[str]) -> bool:

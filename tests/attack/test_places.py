@@ -90,7 +90,7 @@ def test_disks_that_refuse(call: str, error: str) -> None:
     if tracer is None or subprocess.run([tracer, "-o", "/dev/null", "true"], check=False).returncode != 0:
         pytest.skip("no process may be traced here")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(_HERE)])}
-    for turn in range(1, 9) if _LONG else (1, 3):
+    for turn in range(1, 9) if _LONG else (2,):
         port = free_port()
         words = [sys.executable, "-m", "attack.wounded", "0", "before", "start", str(port), "0.1"]
         inject = [tracer, "-qq", "-o", "/dev/null", "-e", f"inject={call}:error={error}:when={turn}"]
@@ -112,8 +112,8 @@ def test_all_changes_are_acts() -> None:
     assert not listening(port)
 
 
-@pytest.mark.parametrize("words", [("ps", "--json"), ("plan", "qwen3-8b", "--on", "rtx 4090", "--json"),
-                                   ("check", "--on", "rtx 4090", "--json")])  # fmt: skip
+@pytest.mark.parametrize("words", few([("ps", "--json"), ("plan", "qwen3-8b", "--on", "rtx 4090", "--json"),
+                                       ("check", "--on", "rtx 4090", "--json")], 2, " ".join))  # fmt: skip
 def test_a_user_without_home_and_entry(words: tuple[str, ...]) -> None:
     become = ["unshare", "-U", "--map-user=54321", "--map-group=54321"]
     if shutil.which("unshare") is None or subprocess.run([*become, "true"], check=False).returncode != 0:

@@ -182,7 +182,7 @@ def test_shared_parts_facts(shared: Path) -> None:
                 assert (part.pcie_generation, part.pcie_lanes) == (float(row["pcie_gen"]), int(row["pcie_lanes"]))
 
 
-@settings(max_examples=30)  # each is read in four ways
+@settings(max_examples=15)  # each is read in four ways
 @given(st.text(max_size=60))
 def test_any_text_is_a_part_or_an_error_of_ours(text: str) -> None:
     for read in (gpu, cpu, gpu_list, cpu_list):

@@ -47,7 +47,7 @@ def test_plan_text_names_verdict_limits_and_upgrades() -> None:
 
 
 def test_what_does_not_fit_is_exit_one() -> None:
-    done = wellfed("plan", "deepseek-r1", "--on", "rtx 3060")
+    done = wellfed("plan", "qwen3-32b", "-q", "q8_0", "--on", "rtx 3060, ryzen 5 5600, 16gb")
     assert done.returncode == 1
     assert "does not fit" in done.stdout
 

@@ -21,7 +21,7 @@ from wellfed.topology.snapshot_io import save
 from wellfed.verbs.fleets import fleet_check
 
 RUN = CliRunner()
-SOUND = 10
+SOUND = 4
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +55,10 @@ def test_every_fault_is_found_and_no_other(folder: Path) -> None:
         assert wanted[name] in told, (name, told)
 
 
-def test_processes_or_not_the_answer_is_one(folder: Path) -> None:
-    assert fleet_check(folder, workers=1) == fleet_check(folder, workers=2)
+def test_processes_or_not_the_answer_is_one(tmp_path: Path) -> None:
+    for label, node in fleet(4, {0: next(iter(FAULTS))}):
+        save(node, tmp_path / f"{label}.tar.gz")
+    assert fleet_check(tmp_path, workers=1) == fleet_check(tmp_path, workers=2)
 
 
 def test_faults_have_a_price_and_the_slowest_is_named(folder: Path) -> None:

@@ -453,7 +453,7 @@ class TestPlans:
         if "constraints" in devices:
             assert devices["constraints"] == [{"requests": ["gpus"], "matchAttribute": NUMA}]
 
-    @pytest.mark.parametrize("name", MACHINES)
+    @pytest.mark.parametrize("name", few(MACHINES, 2))
     def test_keda(self, name: str) -> None:
         found = documents(plan_export(planned(name), "keda"))
         for document, share in zip(found, planned(name).deployment.shares, strict=True):
@@ -464,7 +464,7 @@ class TestPlans:
             assert threshold == pytest.approx(0.8 * share.capacity.plan.estimate.running, abs=1)
         against("keda", "ScaledObject", found)
 
-    @pytest.mark.parametrize("name", MACHINES)
+    @pytest.mark.parametrize("name", few(MACHINES, 2))
     def test_hpa(self, name: str) -> None:
         validate = pytest.importorskip("kubernetes_validate")
         for document in documents(plan_export(planned(name), "hpa")):
@@ -491,7 +491,7 @@ class TestPlans:
         else:
             assert plan_export(plan, "kserve")
 
-    @pytest.mark.parametrize("name", MACHINES)
+    @pytest.mark.parametrize("name", few(MACHINES, 2))
     def test_ray_serve(self, name: str) -> None:
         (document,) = documents(plan_export(planned(name), "ray-serve"))
         Draft202012Validator(RAY).validate(document)
@@ -560,7 +560,7 @@ class TestPlans:
         with pytest.raises(Unsupported, match=f"{system} fetches models from a hub"):
             PLAN_FORMS[form]([local])
 
-    @pytest.mark.parametrize("name", MACHINES)
+    @pytest.mark.parametrize("name", few(MACHINES, 2))
     def test_what_is_started_has_as_many_ranks_as_the_plan_has_gpus(self, name: str) -> None:
         from wellfed.verbs.fleet_handover import replica_sets
 

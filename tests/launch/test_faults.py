@@ -12,12 +12,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from launch.conftest import Wellfed, gone
-from samples import checkered, few
+from samples import few, few_rows
 
 pytestmark = pytest.mark.engine
 PAGES = Path("/sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages")
@@ -44,7 +45,7 @@ def apart(setup: str, *words: str, **environment: str) -> subprocess.CompletedPr
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("command", few(["plan", "topology", "check", "up", "run", "ps"], 2))
+@pytest.mark.parametrize("command", few(["run", "topology", "check", "plan", "up", "ps"], 3))
 def test_without_sys(wellfed: Wellfed, tiny: Path, command: str) -> None:
     words = {
         "plan": ("plan", str(tiny)),
@@ -100,7 +101,7 @@ def _reserved() -> int:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("how", few([signal.SIGTERM, signal.SIGHUP, signal.SIGINT], 3))
 def test_huge_pages_are_used_and_given_back(wellfed: Wellfed, tiny: Path, huge: int, how: signal.Signals) -> None:
     process = wellfed.start(*wellfed.run(tiny, "--huge-pages"))
     pid = wellfed.pid_when_up()
@@ -115,7 +116,7 @@ def test_huge_pages_are_used_and_given_back(wellfed: Wellfed, tiny: Path, huge: 
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("command", [("ps",), ("stop", "--all")])
+@pytest.mark.parametrize("command", few([("ps",), ("stop", "--all")], 2, " ".join))
 def test_huge_pages_of_a_killed_wellfed(wellfed: Wellfed, tiny: Path, huge: int, command: tuple[str, ...]) -> None:
     process = wellfed.start(*wellfed.run(tiny, "--huge-pages"))
     pid = wellfed.pid_when_up()
@@ -256,7 +257,7 @@ def test_model_of_a_folder_that_may_not_be_read(wellfed: Wellfed, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("how", "pause_s"),
-    checkered([signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL], [0.0, 0.15]),
+    few_rows(product([signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL], [0.0, 0.15]), 7),
 )
 def test_ended_while_a_real_engine_loads(wellfed: Wellfed, tiny: Path, how: signal.Signals, pause_s: float) -> None:
     """From the moment there is an engine; whether it has begun to load or is about to answer."""

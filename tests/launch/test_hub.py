@@ -129,7 +129,7 @@ def test_a_damaged_download_is_told_and_not_kept(hub: Hub, tmp_path: Path, tiny:
         {"etag": "/tmp/wellfed-owned"}, {"etag": "../../../owned"}, {"commit": "../../owned"}, {"commit": "main"},
         {"path": "../../owned.Q8_0.gguf"}, {"path": "/tmp/owned.Q8_0.gguf"}, {"told_size": 10**6}, {"etag": "owned"},
         {"path": "a/\x1b[31m.Q8_0.gguf"},
-    ], 2),
+    ], 4),
 )  # fmt: skip
 def test_a_hub_that_lies_writes_nothing(hub: Hub, tmp_path: Path, lie: dict[str, Any]) -> None:
     for name, value in lie.items():
@@ -167,7 +167,7 @@ def test_what_is_at_hand_is_checked_once(hub: Hub, tmp_path: Path, tiny: Path) -
             (404, "RepoNotFound", "is not on the hub"),
             (401, "RepoNotFound", "(401)"),
         ],
-        2,
+        4,
     ),
 )
 def test_refusals(hub: Hub, tmp_path: Path, status: int, code: str, part: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from launch.conftest import Wellfed, gone
+from samples import few
 
 pytestmark = pytest.mark.engine
 SECRET = "sk-never-to-be-seen"
@@ -71,7 +72,7 @@ def test_key_is_asked_for_and_seen_nowhere(wellfed: Wellfed, tiny: Path) -> None
     assert SECRET not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", few([signal.SIGTERM, signal.SIGINT], 2))
 def test_signals_while_serving_take_the_engine_along(wellfed: Wellfed, tiny: Path, how: signal.Signals) -> None:
     process = wellfed.start(*wellfed.run(tiny))
     pid = wellfed.pid_when_up()

@@ -147,7 +147,7 @@ GRID: list[tuple[str, tuple[Any, ...], dict[str, Any], list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("number", few(range(len(GRID)), 3))
+@pytest.mark.parametrize("number", few(range(len(GRID)), 4))
 def test_its_document_is_that_of_json(number: int) -> None:
     verb, positional, keywords, words = GRID[number]
     result = getattr(wellfed, verb)(*positional, **keywords)
@@ -155,7 +155,7 @@ def test_its_document_is_that_of_json(number: int) -> None:
     assert json.loads(json.dumps(result.to_dict(), default=sorted)) == json.loads(printed)
 
 
-@pytest.mark.parametrize("number", few(range(len(GRID)), 3))
+@pytest.mark.parametrize("number", few(range(len(GRID)), 4))
 def test_a_result_shows_itself(number: int) -> None:
     """One line, a small table, flat rows of equal columns."""
     verb, positional, keywords, _ = GRID[number]

@@ -275,7 +275,7 @@ def vocabulary(tool: ModuleType) -> set[str]:
         ["fleet", "snapshot", "--help"],
         ["plan", "qwen3-8b", "--on", "rtx 4090, ryzen 9 7950x, 64gb"],
         ["plan", "deepseek-r1", "--on", "rtx 4090, 2x xeon platinum 8480+, 1tb", "--explain"],
-        ["plan", "llama-3.1-405b", "--on", "rtx 3060 12gb, core i5-13600k, 32gb"],
+        ["plan", "qwen3-32b", "-q", "q8_0", "--on", "rtx 3060 12gb, core i5-13600k, 16gb"],
         ["fit", "--on", "rtx 3060 12gb, core i5-13600k, 32gb", "--top", "3"],
         ["check", "--on", "4x rtx 4090, 2x xeon platinum 8480+, 8x32GB ddr5", "--all"],
         ["topology", "--on", "2x h100 sxm, 2x xeon platinum 8480+"],

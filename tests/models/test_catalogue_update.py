@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from click.testing import CliRunner
 
+from samples import few
 from wellfed.catalog import models
 from wellfed.catalog.hub_listing import HuggingFace, ModelScope, Withheld
 from wellfed.catalog.update import update
@@ -211,7 +212,7 @@ def test_the_index_tells_the_bytes_of_the_files(hub: Stub) -> None:
 
 
 @pytest.mark.parametrize(
-    "index", [{"metadata": None}, {"metadata": {"total_size": -5}}, {"metadata": {"total_size": 1e30}}, []]
+    "index", few([{"metadata": None}, {"metadata": {"total_size": -5}}, {"metadata": {"total_size": 1e30}}, []], 2)
 )
 def test_an_index_that_says_nothing_changes_nothing(hub: Stub, index: object) -> None:
     hub.lists["text-generation"] = [listed("acme/Acme-Chat-1B", 596_049_920)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from gguf_samples import SAMPLES, Sample, config_of, model_of, write_gguf
 
+from samples import shares
 from wellfed.catalog.models import by_id, entry_ids, model, model_ids
 from wellfed.errors import BadInput, UnknownName, Unsupported
 from wellfed.modelfiles.checkpoint import read_checkpoint
@@ -198,8 +199,9 @@ def test_a_hub_out_of_reach_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, 
     assert "HF_ENDPOINT" in (caught.value.hint or "") or "HF_TOKEN" in (caught.value.hint or "")
 
 
-def test_every_model_has_matrices_for_attention_and_feed_forward() -> None:
-    for identity in model_ids():
+@pytest.mark.parametrize("identities", shares(model_ids(), 6))
+def test_every_model_has_matrices_for_attention_and_feed_forward(identities: list[str]) -> None:
+    for identity in identities:
         parts = {tensor.part for tensor in tensors(by_id(identity)) if tensor.is_matrix}
         assert Part.ATTENTION in parts
         assert parts & {Part.DENSE_FFN, Part.ROUTED_EXPERTS}

@@ -218,7 +218,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_config_is_a_model_or_a_clear_error(data: st.DataObject, tmp_path: Path) -> None:
     config = config_of(data.draw(st.sampled_from(SAMPLES)))

@@ -14,7 +14,7 @@ from wellfed.models.quantisation import Quantisation, tensor_type, weights
 from wellfed.models.quantisation_names import quantisation, quantisations
 from wellfed.models.tensor import Part
 
-_SMALL = [one for one in model_ids() if len(by_id(one).layers) <= 64]
+_SOME = model_ids()[::9]
 
 
 @given(identity=st.sampled_from(model_ids()), quant=st.sampled_from(quantisations()))
@@ -64,7 +64,7 @@ def test_bits_per_weight(name: str, bits: float) -> None:
     assert TYPES[name].bits == bits
 
 
-@given(identity=st.sampled_from(_SMALL), quant=st.sampled_from(quantisations()))
+@given(identity=st.sampled_from(_SOME), quant=st.sampled_from(quantisations()))
 def test_no_type_is_given_to_rows_it_does_not_divide(identity: str, quant: Quantisation) -> None:
     if quant.family != "gguf":
         return

@@ -9,19 +9,20 @@ from statistics import median
 import pytest
 from fits.cpu import CLASSES, FIXED, PARAMETERS, Rows, cases_of, row_weights
 
+from samples import few
 from wellfed.accuracy.case import Case
 from wellfed.catalog.calibration import bundled
 
 pytestmark = pytest.mark.shared
 
 
-@pytest.fixture(scope="module")
-def cases(shared: Path) -> list[Case]:
-    return cases_of(shared / "truth")
+@pytest.fixture(scope="module", params=few((5, 1), 2))
+def cases(shared: Path, request: pytest.FixtureRequest) -> list[Case]:
+    return cases_of(shared / "truth", request.param)
 
 
 def test_the_fit_predicts_what_a_plan_predicts(cases: list[Case]) -> None:
-    some = cases[::27]
+    some = cases[:: max(1, len(cases) // 30)]
     together = Rows(some, bundled()).predict(bundled())
     for case, predicted in zip(some, together, strict=True):
         assert case.predict(bundled()).value == pytest.approx(predicted, rel=1e-9)

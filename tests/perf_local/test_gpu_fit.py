@@ -14,6 +14,7 @@ from fits.measured import local_cases
 from fits.old_builds import _fit_stage
 from fits.old_builds_stages import START, stages
 
+from samples import few
 from wellfed.accuracy.case import Case, Row
 from wellfed.accuracy.report import report
 from wellfed.accuracy.rows_llamacpp import interpret
@@ -151,8 +152,9 @@ def test_shared_rows(shared: Path) -> None:
 
 
 @pytest.mark.shared
-def test_arrays_predict_what_production_predicts_on_shared_rows(shared: Path) -> None:
-    cases = cases_of(local_cases(shared / "truth"))
+@pytest.mark.parametrize("every", few((5, 1), 2))
+def test_arrays_predict_what_production_predicts_on_shared_rows(shared: Path, every: int) -> None:
+    cases = cases_of(local_cases(shared / "truth", every))
     exact = [one for one in cases if not one.case.whole_request]
     alone = [one.case.predict(KNOWN).value for one in exact]
     assert GpuRows(exact).predict(KNOWN) == pytest.approx(alone, rel=1e-12)

@@ -38,7 +38,7 @@ def _rows(found: Planned) -> list[object]:
     return [(one.layout, one.workload, speeds_of(one.estimate)) for one in found.answer.ranking.plans]
 
 
-@pytest.mark.parametrize("case", few(CASES, 4, lambda case: f"{case[0]} {case[1]['on']}"))
+@pytest.mark.parametrize("case", few(CASES, 8, lambda case: f"{case[0]} {case[1]['on']}"))
 def test_the_order_is_that_of_all_estimates(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     model, keywords = case
     lean = plan(model, **keywords)
@@ -51,7 +51,7 @@ def test_the_order_is_that_of_all_estimates(case: Case, monkeypatch: pytest.Monk
     assert lean.answer.ranking.near_miss == whole.answer.ranking.near_miss
 
 
-@pytest.mark.parametrize("case", few(CASES, 4, lambda case: f"{case[0]} {case[1]['on']}"))
+@pytest.mark.parametrize("case", few(CASES, 8, lambda case: f"{case[0]} {case[1]['on']}"))
 def test_no_estimate_beats_its_bound(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     model, keywords = case
     bounds: list[tuple[Speeds, Speeds]] = []

@@ -100,7 +100,7 @@ def test_every_engine_that_a_plan_may_show_has_a_command(engine: Engine) -> None
 
 
 def test_where_nothing_fits_the_nearest_command_is_printed_with_a_warning() -> None:
-    done = run("run", "deepseek-r1", "--on", "rtx 3060 12gb, ryzen 5 5600, 2x8gb ddr4-3200", "--dry-run")
+    done = run("run", "qwen3-32b", "-q", "q8_0", "--on", "rtx 3060 12gb, ryzen 5 5600, 2x8gb ddr4-3200", "--dry-run")
     assert done.exit_code == 1
     assert "short" in done.stderr and "llama-server" in done.stdout
 

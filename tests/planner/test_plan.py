@@ -44,7 +44,7 @@ def test_no_gpu_means_cpu() -> None:
 
 
 def test_nothing_fits_and_how_much_is_missing() -> None:
-    answer = plan("deepseek-r1", "rtx 3060 12gb, core i7-13700k, 2x16GB ddr5-5600")
+    answer = plan("qwen3-235b-a22b", "rtx 3060 12gb, core i7-13700k, 2x16GB ddr5-5600", quantisations=("q4_k_m",))
     assert not answer.ranking.plans
     assert answer.verdict.kind is None
     assert answer.ranking.near_miss is not None

@@ -87,7 +87,9 @@ def test_the_html_report_is_whole_and_asks_nobody(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_reported_too(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    done = plan("deepseek-r1", "--on", "rtx 3060 12gb, ryzen 5 5600, 2x16gb ddr4-3200", "--report", str(path))
+    done = plan(
+        "qwen3-32b", "-q", "q8_0", "--on", "rtx 3060 12gb, ryzen 5 5600, 2x8gb ddr4-3200", "--report", str(path)
+    )
     assert done.exit_code == 1 and "does not fit" in path.read_text(encoding="utf-8")
 
 

@@ -117,7 +117,7 @@ def _ensure_accessible(page: Page) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("name", few(PAGES, 4))
+@pytest.mark.parametrize("name", few(PAGES, 5))
 def test_every_page_is_quiet_and_accessible(page: Page, url: str, said: list[str], name: str, language: str) -> None:
     path = PAGES[name]
     answer = page.goto(url + path + ("&" if "?" in path else "?") + f"lang={language}")
@@ -130,7 +130,7 @@ def test_every_page_is_quiet_and_accessible(page: Page, url: str, said: list[str
     _quiet(said, *(("404",) if name == "wrong" else ()))
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", few(PAGES, 5))
 def test_a_phone_shows_it_without_sideways_scrolling(browser: Browser, url: str, said: list[str], name: str) -> None:
     context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     page = _opened(context, said)
@@ -144,7 +144,7 @@ def test_a_phone_shows_it_without_sideways_scrolling(browser: Browser, url: str,
     context.close()
 
 
-@pytest.mark.parametrize("name", ["answer", "faults", "claims"])
+@pytest.mark.parametrize("name", few(["answer", "faults", "claims"], 3))
 def test_the_dark_is_dark_and_accessible(browser: Browser, url: str, said: list[str], name: str) -> None:
     context = browser.new_context(color_scheme="dark")
     page = _opened(context, said)

@@ -57,7 +57,7 @@ def test_random_damage(healthy: Snapshot, data: st.DataObject) -> None:
     topology_json(parse(Snapshot("x", Origin.SNAPSHOT, files, links)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(name=st.sampled_from(sorted(SAMPLES)), data=st.data())
 def test_damaged_dumps(name: str, data: st.DataObject) -> None:
     text = SAMPLES[name]
@@ -92,7 +92,7 @@ KEYS = """
 NVML_KEYS = st.sampled_from(KEYS.split())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(values=st.dictionaries(NVML_KEYS, JSON_VALUES, max_size=8), meta=JSON_VALUES)
 def test_any_driver_answer(values: dict[str, object], meta: object) -> None:
     import json

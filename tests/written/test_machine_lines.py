@@ -367,7 +367,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=50)  # a strange line may take a tenth of a second
+@settings(max_examples=20)  # a strange line may take a tenth of a second
 @given(
     st.one_of(
         st.text(max_size=80), st.lists(PIECES, max_size=6).map(", ".join), st.lists(PIECES, max_size=6).map(" ".join)

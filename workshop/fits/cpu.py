@@ -239,9 +239,9 @@ def measured_step(request: Request, metric: str) -> tuple[Step, int, float]:
     return step, repeats, float(tokens)
 
 
-def cases_of(folder: Path) -> list[Case]:
-    """The rows that CPUs have a part in, of all tables."""
-    chosen = [case for case in local_cases(folder) if case.cls in CLASSES]
+def cases_of(folder: Path, every: int = 1) -> list[Case]:
+    """The rows that CPUs have a part in, of all tables; of each `every` rows one."""
+    chosen = [case for case in local_cases(folder, every) if case.cls in CLASSES]
     expected = Rows(chosen, starting()).predict(starting())
     return [
         case for case, speed in zip(chosen, expected, strict=True) if 1 / _MISREAD < case.measured / speed < _MISREAD
