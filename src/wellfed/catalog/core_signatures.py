@@ -15,7 +15,8 @@ from wellfed.hardware.parts import CpuSpec
 from wellfed.message import sentence
 
 # (vendor, family) -> (first model, last model, core). AMD: bsp_init_amd in arch/x86/kernel/cpu/amd.c of Linux.
-# Intel: server models in arch/x86/include/asm/intel-family.h of Linux (both read 2026-11-29).
+# Intel: server models in arch/x86/include/asm/intel-family.h of Linux, which gives stepping 7 for Cascade Lake
+# (github.com/intel-lab-lkp/linux/blob/145356b437d5/arch/x86/include/asm/intel-family.h, read 2026-11-30).
 _CORES: dict[tuple[str, int], tuple[tuple[int, int, str], ...]] = {
     ("AuthenticAMD", 0x17): (
         (0x00, 0x2F, "zen1"), (0x50, 0x5F, "zen1"), (0x30, 0x4F, "zen2"), (0x60, 0x7F, "zen2"), (0x90, 0x91, "zen2"),
