@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tomllib
 from datetime import date
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from samples import holds_for_all
-from wellfed.catalog.models import Task, entry, entry_ids, model, repackaging, repackagings, tags
+from wellfed.catalog.models import Task, entry, entry_ids, model, quantised_repository, repackaging, repackagings, tags
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DATA = _ROOT / "src" / "wellfed" / "catalog" / "data" / "models"
@@ -70,3 +71,14 @@ def test_no_repackaging_belongs_to_two_models() -> None:
         row = repackaging(repository)
         assert row is not None
         assert row.bytes is None or row.bytes > 1e7
+
+
+def test_quantised_repositories_are_of_entries_in_a_served_format() -> None:
+    """Each with a permalink; a repository is named once a model and format, and never is the model's own."""
+    tables = tomllib.loads((_DATA / "quantised.toml").read_text(encoding="utf-8"))
+    pairs = [(row["of"], row["format"]) for row in tables.values()]
+    assert len(set(pairs)) == len(pairs) > 200
+    for repository, row in tables.items():
+        assert row["of"] in entry_ids() and row["format"] in {"int4", "int8", "fp8", "nvfp4"}
+        assert repository != entry(row["of"]).repository and "/blob/" in row["source"]
+        assert quantised_repository(row["of"], row["format"]) == repository

@@ -139,6 +139,7 @@ def _build(files: Files) -> dict[str, Any]:
         "described": [identity for identity, table in complete.items() if "config" in table],
         "tags": {tag.lower(): identity for identity, table in tables.items() for tag in _texts(table.get("tags"))},
         "published": _published(tables),
+        "quantised": _quantised(_all(files)),
     }
 
 
@@ -149,6 +150,12 @@ def completed(files: Files) -> dict[str, dict[str, Any]]:
 
 
 def _joined(files: Files) -> Tables:
+    """The entries' tables, by id."""
+    return {identity: table for identity, table in _all(files).items() if "of" not in table}
+
+
+def _all(files: Files) -> Tables:
+    """Entries, and quantised repositories `of` them."""
     bundled = {path: tables for path, tables in files.items() if path.parent == TABLES}
     added = {path: tables for path, tables in files.items() if path.parent != TABLES}
     return {**merged(bundled), **merged(added)}
@@ -163,6 +170,15 @@ def _published(tables: Tables) -> dict[str, list[Any]]:
     """Each repackaging's repository in lower case: the entry's id and its row."""
     rows = ((identity, row) for identity, table in tables.items() for row in table.get("published", ()))
     return {str(row["repo"]).lower(): [identity, dict(row)] for identity, row in rows}
+
+
+def _quantised(tables: Tables) -> dict[str, dict[str, str]]:
+    """Of each entry, by format: the repository that public lists name."""
+    repositories: dict[str, dict[str, str]] = {}
+    for repository, table in tables.items():
+        if "of" in table:
+            repositories.setdefault(str(table["of"]), {})[str(table["format"])] = repository
+    return repositories
 
 
 def _with_parent(identity: str, tables: Tables, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -246,6 +262,12 @@ def tags() -> Mapping[str, str]:
     """Every tag of Ollama's library, in lower case with its colon (`qwen3:4b`), and its entry's id."""
     tag_ids: Mapping[str, str] = _compiled()["tags"]
     return tag_ids
+
+
+def quantised_repository(identity: str, quantisation: str) -> str | None:
+    """The repository that public lists name for a model in a served format ("int4"); None where they name none."""
+    repositories: Mapping[str, str] = _compiled()["quantised"].get(identity, {})
+    return repositories.get(quantisation.lower())
 
 
 def repackaging(repository: str) -> Repackaging | None:

@@ -1,30 +1,32 @@
 """Where a model's files are published, in which format, by the catalogue and by the rules that publishers follow.
 
-Nothing is asked of a hub. Names by rule are said to be so: `exact` is False. Rules, as the publishers' own pages show
-them: GGUF files lie in `unsloth/NAME-GGUF` as `NAME-TYPE.gguf`, those over 50 GB in parts in a folder of the type;
+Nothing is asked of a hub. Names by rule are said to be so: `by_rule`. Rules, as the publishers' own pages show them:
+GGUF files lie in `unsloth/NAME-GGUF` as `NAME-TYPE.gguf`, those over 50 GB in parts in a folder of the type;
 `bartowski/OWNER_NAME-GGUF` follows the same form; 4-bit weights of serving engines lie beside the model as `NAME-AWQ`
-(Qwen) or in `RedHatAI/NAME-quantized.w4a16`, NVFP4 in `nvidia/NAME-NVFP4`, FP8 beside the model as `NAME-FP8` (Qwen),
-else it is made from BF16 when the engine starts.
+(Qwen) or in `RedHatAI/NAME-quantized.w4a16`, NVFP4 in `nvidia/NAME-NVFP4`, FP8 beside the model as `NAME-FP8` (Qwen
+since Qwen3, GLM), else it is made from BF16 when the engine starts.
 """
 
 from __future__ import annotations
 
+import re
 from math import ceil
 
 from wellfed.frozen import dataclass
 
 _PART_BYTES = 49.9e9  # hubs take files up to 50 GB
-_OWN_FP8 = frozenset({"qwen", "zai-org", "minimaxai"})  # who publish FP8 beside BF16
+_OWN_FP8 = re.compile(r"qwen/qwen3|zai-org/glm-[4-9]", re.IGNORECASE)  # who publish FP8 beside BF16
 _OPENAI_GGUF = "ggml-org"
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Files of a repository with their sizes in bytes; names and sizes by rule unless `exact`."""
+    """Files of a repository with their sizes in bytes, by the recipe unless `exact`. `by_rule`: so is the name."""
 
     repository: str
     files: tuple[tuple[str, int], ...]
     exact: bool = False
+    by_rule: bool = True
 
     @property
     def size_bytes(self) -> int:
@@ -68,7 +70,7 @@ def served_repository(repository: str, native: str, quantisation: str) -> str:
     match quantisation.lower():
         case kind if kind == native.lower():
             return repository
-        case "fp8" if owner.lower() in _OWN_FP8:
+        case "fp8" if _OWN_FP8.match(repository):
             return f"{repository}-FP8"
         case "int4":
             return f"{repository}-AWQ" if owner.lower() == "qwen" else f"RedHatAI/{name}-quantized.w4a16"

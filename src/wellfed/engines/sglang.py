@@ -6,7 +6,7 @@ import json
 
 from wellfed.engines.placement import binding, threads
 from wellfed.engines.servers import servers
-from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec
+from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec, is_made_at_start
 from wellfed.message import sentence
 from wellfed.nouns.layout import DraftKind, Engine, Layout, NumaPolicy
 from wellfed.nouns.plan import Plan
@@ -35,6 +35,8 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
     words += _degree_words(layout, over.copies)
     if layout.kv_type != "f16":
         words += ["--kv-cache-dtype", {"fp8": "fp8_e4m3", "bf16": "bfloat16"}.get(layout.kv_type, layout.kv_type)]
+    if is_made_at_start(layout.quantisation, plan.model.native_quantisation, model):
+        words += ["--quantization", "fp8"]
     fraction = dict(layout.options).get("mem_fraction_static")
     words += ["--mem-fraction-static", fraction] if fraction else []
     words += [] if layout.cuda_graphs else ["--disable-cuda-graph"]

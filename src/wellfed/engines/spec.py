@@ -105,6 +105,14 @@ class LaunchSpec:
         return " ".join([*shown, *hidden, shlex.join([*self.binding.numactl(), *self.argv]), *key])
 
 
+_WIDE = frozenset({"bf16", "fp16", "fp32"})
+
+
+def is_made_at_start(quantisation: str, native: str, files: str) -> bool:
+    """Whether the engine makes FP8 of wide weights when it starts: what is fetched as FP8 says so in its name."""
+    return quantisation.lower() == "fp8" and native.lower() in _WIDE and "fp8" not in files.lower()
+
+
 def ranges(numbers: tuple[int, ...]) -> str:
     """Numbers as the kernel writes lists: 0-3,8."""
     parts: list[str] = []

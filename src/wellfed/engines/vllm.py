@@ -6,7 +6,7 @@ import json
 
 from wellfed.engines.placement import binding, rank_cpus
 from wellfed.engines.servers import servers
-from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec, ranges
+from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec, is_made_at_start, ranges
 from wellfed.message import sentence
 from wellfed.nouns.layout import DraftKind, Layout
 from wellfed.nouns.plan import Plan, Request
@@ -30,7 +30,7 @@ def launch_spec(plan: Plan, program: tuple[str, ...], model: str, endpoint: Endp
     """How `vllm serve` serves `model` (a folder or a repository) as planned."""
     layout, bound = plan.layout, binding(plan.machine, plan.layout)
     over = servers(plan.machine, layout)
-    words = [*program, "serve", model, *_common(plan), *(_on_gpus(plan) if layout.gpus else _on_cpus(plan))]
+    words = [*program, "serve", model, *_common(plan), *(_on_gpus(plan, model) if layout.gpus else _on_cpus(plan))]
     words += ["--host", endpoint.host, "--port", str(endpoint.port)]
     if over.nodes > 1:
         words += ["--distributed-executor-backend", "ray"]
@@ -111,7 +111,7 @@ def _lora_rank(options: dict[str, str]) -> str:
     return str(next((rank for rank in _LORA_RANKS if rank >= wanted), wanted))
 
 
-def _on_gpus(plan: Plan) -> list[str]:
+def _on_gpus(plan: Plan, model: str) -> list[str]:
     layout, words = plan.layout, []
     options = dict(layout.options)
     if "kv_transfer" in options:
@@ -125,7 +125,7 @@ def _on_gpus(plan: Plan) -> list[str]:
         words.append("--enforce-eager")
     if layout.kv_type != "f16":
         words += ["--kv-cache-dtype", {"bf16": "bfloat16"}.get(layout.kv_type, layout.kv_type)]
-    if layout.quantisation.lower() == "fp8" and plan.model.native_quantisation.lower() != "fp8":
+    if is_made_at_start(layout.quantisation, plan.model.native_quantisation, model):
         words += ["--quantization", "fp8"]
     return [*words, "--numa-bind"] if len(plan.machine.numa_nodes) > 1 else words
 

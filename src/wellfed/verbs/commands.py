@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wellfed.catalog.models import repackagings, repository_of
+from wellfed.catalog.models import quantised_repository, repackagings, repository_of
 from wellfed.catalog.name_words import plain, repository_in
 from wellfed.catalog.published import Published, gguf_files, served_repository
 from wellfed.engines.llamacpp import PROJECTOR
@@ -81,13 +81,25 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
         repackaged = _repackaged(plan)
         if repackaged is not None:
             return ModelReference(repackaged.repository, repackaged)
-        repository = served_repository(repository, plan.model.native_quantisation, plan.layout.quantisation)
     if expert_files(plan) is not None:  # beside the experts' GGUF the model as its publisher has it
         whole = weights(plan.model, quantisation(plan.model.native_quantisation)).total
         original = repository_of(plan.model.id) or repository
         return ModelReference(original, Published(original, (("*.safetensors", round(whole)),)))
-    fetched = round(plan.weights.total + plan.weights.mtp)  # prediction layers are fetched, whether drafting uses them
-    return ModelReference(repository, Published(repository, (("*.safetensors", fetched),)))
+    published = _served(repository, plan, by_rule=repo is None)
+    return ModelReference(published.repository, published)
+
+
+def _served(repository: str, plan: Plan, by_rule: bool) -> Published:
+    """A serving engine's files: where public lists or the publishers' rules have the plan's format, or `repository`
+    itself. Prediction layers are fetched, whether drafting uses them; weights made at the start are fetched wide.
+    """
+    model, kind = plan.model, plan.layout.quantisation
+    listed = quantised_repository(model.id, kind) if by_rule and repository == repository_of(model.id) else None
+    place = served_repository(repository, model.native_quantisation, kind) if by_rule else repository
+    made_at_start = listed is None and place == repository and kind.lower() != model.native_quantisation.lower()
+    source = weights(model, quantisation(model.native_quantisation)) if made_at_start else plan.weights
+    size = round(source.total + source.mtp)
+    return Published(listed or place, (("*.safetensors", size),), by_rule=listed is None and place != repository)
 
 
 def _with_tower(files: Published, plan: Plan) -> Published:

@@ -233,6 +233,11 @@ def disk_line(downloads: Published) -> Message:
             "next.fetch", "fetches {size} from {repository}",
             size=Amount(downloads.size_bytes, "B"), repository=downloads.repository,
         )  # fmt: skip
+    if not downloads.by_rule:
+        return message(
+            "next.fetch-about", "fetches about {size} from {repository}",
+            size=Amount(downloads.size_bytes, "B"), repository=downloads.repository,
+        )  # fmt: skip
     return message(
         "next.fetch-by-rule", "fetches about {size} from {repository} (named by rule; --repo for another)",
         size=Amount(downloads.size_bytes, "B"), repository=downloads.repository,
