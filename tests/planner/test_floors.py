@@ -7,13 +7,21 @@ from typing import Any
 import pytest
 
 from samples import few
+from wellfed.frozen import replace
 from wellfed.library.planning import Planned, plan
+from wellfed.models.quantisation import weights
 from wellfed.nouns.estimate import Speeds, speeds_of
+from wellfed.nouns.layout import SOME_EXPERTS, Engine
 from wellfed.nouns.plan import Request
-from wellfed.planner import search
+from wellfed.perf.estimate import speeds
+from wellfed.perf.memory import least_missing_bytes, spare_bytes
+from wellfed.planner import ranking, search
+from wellfed.planner.degrees import MICRO_BATCHES
+from wellfed.planner.dominated import Dominated
 from wellfed.planner.floors import fastest
 from wellfed.planner.goal import Objective
 from wellfed.planner.kinds import Kind
+from wellfed.planner.offloads import as_many_as_fit
 from wellfed.verbs import inputs, planning
 
 BIG, SMALL = "2x xeon 8480+, 16x64GB ddr5-4800", "ryzen 5 5600, 2x32gb ddr4-3200"
@@ -70,6 +78,51 @@ def test_no_estimate_beats_its_bound(case: Case, monkeypatch: pytest.MonkeyPatch
     for bound, true in bounds:
         assert 0 < bound.ttft_s <= true.ttft_s and 0 < bound.tpot_s <= true.tpot_s
         assert bound.total_tok_s >= true.total_tok_s
+
+
+SPREAD: list[Case] = [
+    ("deepseek-r1", {"on": f"8x h200, {BIG}"}),
+    ("deepseek-r1", {"on": f"8x a100 80gb, {BIG}", "nodes": 3, "network": "400Gb", "concurrency": 64}),
+    ("qwen3-32b", {"on": f"rtx 4090, rtx 3060 12gb, {SMALL}"}),
+    ("r1:70b", {"on": f"4x rtx 3090, {SMALL}", "kv_type": ("any",)}),
+    ("gpt-oss-120b", {"on": f"2x mi50 32gb, {SMALL}"}),
+]
+
+
+@pytest.mark.parametrize("case", few(SPREAD, 3, lambda case: f"{case[0]} {case[1]['on']}"))
+def test_what_weights_alone_lack_is_lacking(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, keywords = case
+    lacking: list[Request] = []
+
+    def told(request: Request) -> float:
+        at_least = least_missing_bytes(request)
+        if at_least:
+            lacking.append(request)
+            assert at_least <= -(spare_bytes(request) or 0.0)
+        return at_least
+
+    monkeypatch.setattr(ranking, "least_missing_bytes", told)
+    lean = plan(model, **keywords)
+    assert lacking, "no layout is too large by its weights alone"
+    monkeypatch.setattr(ranking, "least_missing_bytes", lambda request: 0.0)
+    whole = plan(model, **keywords)
+    assert lean.answer.ranking.near_miss == whole.answer.ranking.near_miss
+    assert lean.answer.ranking.refused == whole.answer.ranking.refused
+
+
+def test_a_micro_batch_that_an_engine_has_not_changes_nothing() -> None:
+    on = f"2x rtx 4090, {BIG}"
+    asked, _ = planning.search("deepseek-r1", planning.PlanOptions(on=on), inputs.machine(on))
+    dominated = Dominated(2, 2, 1, False, lambda layout: False, is_moe=True)
+    layouts = [one for one in asked.layouts([]) if one.gpus == 2 and one.offload == SOME_EXPERTS]
+    aside = [one for one in layouts if not dominated.worth(one, asked.workload)]
+    assert {one.engine for one in aside} == {Engine.KTRANSFORMERS} and dominated.dismissed == len(aside)
+    for layout in aside:
+        whole = Request(asked.machine, asked.model, weights(asked.model, asked.quantisation(layout.quantisation)), layout,
+                        asked.workload)  # fmt: skip
+        least = replace(whole, layout=replace(layout, ubatch_tokens=MICRO_BATCHES[0]))
+        first, second = (speeds(next(as_many_as_fit(each)), asked.calibration) for each in (whole, least))
+        assert first == second
 
 
 def test_the_best_of_a_placement_needs_few_estimates(monkeypatch: pytest.MonkeyPatch) -> None:

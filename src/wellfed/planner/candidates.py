@@ -39,14 +39,13 @@ from wellfed.perf.memory.remote import away, is_whole
 from wellfed.perf.memory.streamed import STREAMED
 from wellfed.planner import speculate
 from wellfed.planner.copies import copy_counts
-from wellfed.planner.degrees import counts, divides, every_count, group_sizes
+from wellfed.planner.degrees import MICRO_BATCHES, counts, divides, every_count, group_sizes
 from wellfed.planner.divided_contexts import with_divided_contexts
 from wellfed.planner.goal import Goal
 from wellfed.planner.groups import Group, groups, stage_split, with_stages
 from wellfed.planner.pinned import impossible, no_format, own_files, with_older_version
 from wellfed.planner.refusal import Refusal
 
-_UBATCHES = (512, 2048)
 _LIBRARY = frozenset({"q4_k_m", "q8_0", "bf16", "gguf-mxfp4"})  # what Ollama's library has of most models
 _AS_GGUF = {"mxfp4": "gguf-mxfp4", "mxfp4-experts": "gguf-mxfp4", "fp16": "f16", "fp32": "gguf-f32"}
 
@@ -322,7 +321,7 @@ def _local(
             offloads.append(SOME_LAYERS)
         for offload in offloads:
             for policy in policies:
-                for ubatch in _UBATCHES:
+                for ubatch in MICRO_BATCHES:
                     yield Layout(
                         capabilities.engine,
                         quantisation,

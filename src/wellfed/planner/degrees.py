@@ -1,4 +1,4 @@
-"""Counts of GPUs and degrees of parallelism that are tried, and those that a model's shapes allow."""
+"""Counts of GPUs, micro-batches and degrees of parallelism that are tried, and those that a model's shapes allow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from wellfed.models.joint_attention import JointAttention
 from wellfed.models.linear_attention import LinearAttention
 from wellfed.models.model import Model
 
+MICRO_BATCHES = (512, 2048)  # tokens of a prompt that a hybrid layout is tried with
 _FEW = 8  # every count up to so many is tried
 
 

@@ -10,8 +10,9 @@ from wellfed.frozen import dataclass, replace
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.layout import ALL_GPU, SOME_EXPERTS, SOME_LAYERS, Engine, Layout, NumaPolicy
 from wellfed.nouns.workload import Workload
+from wellfed.perf.hybrid import micro_batch
 from wellfed.planner.copies import copy_counts
-from wellfed.planner.degrees import counts
+from wellfed.planner.degrees import MICRO_BATCHES, counts
 
 Holds = Callable[[Layout], bool]
 
@@ -19,9 +20,9 @@ Holds = Callable[[Layout], bool]
 @dataclass(slots=True)
 class Dominated:
     """Of the chunks that serving engines take of prompts, the least that bounds nothing stands for larger ones, which
-    only take more memory. Where a count of GPUs holds the model whole, a division with the CPU only serves the
-    comparison: the one on the most GPUs that do not hold it (else on one) stands for all. Of replicas, the most that
-    have a user each: fewer have more users each.
+    only take more memory; of micro-batches that an engine does not have, the least stands for all. Where a count of
+    GPUs holds the model whole, a division with the CPU only serves the comparison: the one on the most GPUs that do not
+    hold it (else on one) stands for all. Of replicas, the most that have a user each: fewer have more users each.
 
     `gpus` of one machine, `total` of all of them. `users`: at a time; None where arrivals or many counts are asked
     for. `by_gpus`: the GPUs used count in the ranking (cost), so fewer replicas may win. `dismissed`: how many layouts
@@ -43,7 +44,9 @@ class Dominated:
     def worth(self, layout: Layout, load: Workload) -> bool:
         """Whether the layout is to be estimated. What is not is counted."""
         least = not self.all_chunks or _is_least_chunk(layout, load)
-        worth = least and self._has_most_replicas(layout) and self._is_division_of_use(layout)
+        worth = (
+            least and self._has_most_replicas(layout) and _has_micro_batch(layout) and self._is_division_of_use(layout)
+        )
         self.dismissed += not worth
         return worth
 
@@ -80,6 +83,12 @@ class Dominated:
             tried = (count for count in counts(self.gpus) if self.holds(replace(alone, gpus=count)))
             self._least[key] = next(tried, None)
         return self._least[key]
+
+
+def _has_micro_batch(layout: Layout) -> bool:
+    """Whether the layout's micro-batch is its engine's, or the least: KTransformers' is a chunk of the prompt."""
+    least = layout.ubatch_tokens <= MICRO_BATCHES[0]
+    return least or micro_batch(layout) != micro_batch(replace(layout, ubatch_tokens=MICRO_BATCHES[0]))
 
 
 def _is_least_chunk(layout: Layout, load: Workload) -> bool:

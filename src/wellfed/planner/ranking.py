@@ -12,7 +12,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Generic, TypeVar, overload
+from typing import Generic, NamedTuple, TypeVar, overload
 
 from wellfed.errors import Unsupported
 from wellfed.frozen import dataclass
@@ -21,7 +21,7 @@ from wellfed.nouns.estimate import Memory
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
-from wellfed.perf.memory import ledgers, spare_bytes
+from wellfed.perf.memory import least_missing_bytes, ledgers, spare_bytes
 from wellfed.planner.kinds import Kind, kind_of
 from wellfed.planner.refusal import Refusal
 
@@ -86,32 +86,57 @@ class NearMiss:
         return self.request.layout
 
 
+class _Miss(NamedTuple):
+    """A layout that does not fit: what it lacks, or lacks at least; and as which it came."""
+
+    missing_bytes: float
+    number: int
+    request: Request
+    exact: bool
+
+    @property
+    def looked_at(self) -> _Miss:
+        """With what it lacks by its ledger."""
+        return self if self.exact else self._replace(missing_bytes=-(spare_bytes(self.request) or 0.0), exact=True)
+
+
 class Outs:
     """Why layouts are out: too big for the memory, or not to be estimated; what was looked at last is in it."""
 
     def __init__(self) -> None:
         self.too_big: set[Kind] = set()  # placements of which some layout was tried and found too big
-        self._nearest: tuple[float, Request] | None = None  # bytes missing
+        self._misses: list[_Miss] = []
         self._overflow: Counter[str] = Counter()
         self._reasons: dict[Refusal, None] = {}
 
     def fits(self, request: Request) -> bool:
-        """Whether the memory holds it; what does not is counted."""
-        missing = -(spare_bytes(request) or 0.0)
+        """Whether the memory holds it; what does not is counted. No ledger is made where weights alone are too much."""
+        at_least = least_missing_bytes(request)
+        missing = at_least or -(spare_bytes(request) or 0.0)
         if missing <= 0:
             return True
         self._overflow[request.layout.engine.value] += 1
         self.too_big.add(kind_of(request.layout))
-        if self._nearest is None or missing < self._nearest[0]:
-            self._nearest = missing, request
+        self._misses.append(_Miss(missing, self._overflow.total(), request, exact=not at_least))
         return False
+
+    def _nearest(self) -> Request | None:
+        """What lacks least, the first of equals: looked at are those that may."""
+        nearest: _Miss | None = None
+        for miss in sorted(self._misses, key=lambda miss: miss[:2]):
+            if nearest is not None and miss.missing_bytes > nearest.missing_bytes:
+                break
+            looked_at = miss.looked_at
+            if nearest is None or looked_at[:2] < nearest[:2]:
+                nearest = looked_at
+        return None if nearest is None else nearest.request
 
     @property
     def near_miss(self) -> NearMiss | None:
         """What came closest to fitting, with its ledger."""
-        if self._nearest is None:
+        request = self._nearest()
+        if request is None:
             return None
-        request = self._nearest[1]
         needed = ledgers(request)
         tightest = needed.tightest
         if tightest is None or tightest.spare_bytes is None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from wellfed.hardware.machine import Machine
 from wellfed.nouns.estimate import DeviceMemory, Memory
-from wellfed.nouns.layout import Engine
+from wellfed.nouns.layout import ALL_GPU, Engine
 from wellfed.nouns.plan import Request
 from wellfed.perf.identity import per_object
 from wellfed.perf.memory import llamacpp, llamacpp_place, serving, vllm_cpu
 from wellfed.perf.memory.chosen import narrowed
-from wellfed.perf.memory.kv import is_pooled
+from wellfed.perf.memory.context_ranks import prefill_ranks
+from wellfed.perf.memory.devices import gpu_capacity_bytes, gpu_free_bytes
+from wellfed.perf.memory.held import residents, weight_sums
+from wellfed.perf.memory.kv import is_pooled, option
 from wellfed.perf.memory.pool import one_pool
+from wellfed.perf.memory.remote import servers
+from wellfed.perf.memory.shards import expert_ranks
 from wellfed.perf.memory.share import Named, Share, distinct, longest_context, most_sequences
 from wellfed.perf.memory.streamed import from_disk
 
@@ -57,6 +63,35 @@ def spare_bytes(request: Request, gpus_alone: bool = False) -> float | None:
         return least
     ledger = [device.spare_bytes for device in ledgers(request).devices if not gpus_alone or device.device != RAM]
     return min((spare for spare in ledger if spare is not None), default=None)
+
+
+def least_missing_bytes(request: Request) -> float:
+    """What the tightest GPU lacks at least by the layers' weights alone, for the price of a few sums; 0 where these
+    tell nothing. Some rank holds no less than the mean of its pipeline's stages, or of the GPUs that share the layers.
+    """
+    layout, room = request.layout, _largest_room_bytes(request.machine)
+    beside = layout.overrides or servers(layout) or option(layout, "cpu_offload_gb")
+    if room is None or not layout.gpus or layout.offload != ALL_GPU or beside:
+        return 0.0
+    sums = weight_sums(request.weights)
+    resident, routed = residents(request.weights)[-1], sums.routed[-1]
+    if layout.engine in _LOCAL:
+        held = (resident + routed) / layout.gpus
+    else:
+        experts = routed / (expert_ranks(layout) * prefill_ranks(layout))
+        held = (resident / max(1, layout.tensor_parallel) + experts) / max(1, layout.pipeline_parallel)
+    return held - room if held - room > _CLOSE_BYTES else 0.0
+
+
+@per_object
+def _largest_room_bytes(machine: Machine) -> float | None:
+    """What the roomiest GPU has; None without GPUs, or where one does not tell."""
+    rooms = []
+    for gpu in machine.gpus:
+        free = gpu_free_bytes(gpu, machine)
+        rooms.append(gpu_capacity_bytes(gpu, machine) if free is None else free)
+    known_rooms = [room for room in rooms if room is not None]
+    return max(known_rooms) if known_rooms and len(known_rooms) == len(rooms) else None
 
 
 _CLOSE_BYTES = 4096.0  # sums in another order differ by less: assumed
