@@ -127,8 +127,8 @@ def test_llama_cpp_prefills_the_types_it_repacks_as_fast_as_tiled_kernels() -> N
     step = Step.prefill(512, 512)
     now = request(machine())
     before = replace(now, layout=replace(now.layout, options=(("built", "2024-12-24"),)))
-    assert seconds(now, step) < 0.6 * seconds(before, step)
-    assert seconds(now, Step.decode(1, 100)) == pytest.approx(seconds(before, Step.decode(1, 100)))
+    assert seconds(now, step) < 0.7 * seconds(before, step)
+    assert seconds(now, Step.decode(1, 100)) == pytest.approx(seconds(before, Step.decode(1, 100)), rel=0.01)
 
 
 def test_kernels_without_tiles_take_as_long_a_row_in_a_batch_as_alone() -> None:
@@ -139,6 +139,13 @@ def test_kernels_without_tiles_take_as_long_a_row_in_a_batch_as_alone() -> None:
     share = cpu_share(asked.machine, asked.layout)
     cycles = [_cycles(one, rates_for(one, share, 1e15, asked.layout, CALIBRATION)) for one in (*weights_only, *alone)]
     assert cycles[0] == pytest.approx(512 * cycles[1], rel=0.01)
+
+
+def test_types_without_tiles_take_what_their_dot_products_take() -> None:
+    """Q4_1 has neither interleaved rows nor tiles, as Q5_1: its loop is shorter, but a prompt is no sum of tiles."""
+    step = Step.prefill(512, 512)
+    tiled, four, five = (seconds(request(machine(), quant=kind), step) for kind in ("q4_0", "q4_1", "q5_1"))
+    assert tiled < four < 0.8 * five
 
 
 def _cycles(work: Work, rates: CpuRates) -> float:

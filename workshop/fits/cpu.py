@@ -66,7 +66,7 @@ PARAMETERS = (
     Parameter("cpu.codebook3.unpack_per_cycle", 3.7, 1.5, 8.0, 0.3),
     Parameter("cpu.trellis.unpack_per_cycle", 2.5, 1.0, 5.0, 0.3),
     Parameter("cpu.llama.cpp.unpack_fraction", 1.0, 0.5, 1.5, 0.2),
-    Parameter("cpu.llama.cpp.x86.plain.unpack_fraction", 0.3, 0.1, 1.0, 0.3),
+    Parameter("cpu.llama.cpp.x86.vector_ops_per_cycle", 3.0, 1.5, 4.5, 0.2),
     Parameter("cpu.avx2.unpack_width", 0.7, 0.3, 1.0, 0.2),
     Parameter("cpu.sse.unpack_width", 0.045, 0.01, 0.2, 0.5),
     Parameter("cpu.neon_base.unpack_width", 0.08, 0.02, 0.4, 0.5),

@@ -42,6 +42,15 @@ _FAMILY = {name: family for family, names in _FAMILIES.items() for name in names
 WEIGHT_TYPES = tuple(_FAMILY)
 
 
+# Vector instructions of llama.cpp's AVX2 dot products for each weight: the loops of ggml_vec_dot_* (ggml-cpu/arch/x86/
+# quants.c), as compiled for xllamacpp 2026.10.11549, counted in its disassembly (2026-11-30), over the weights of a round.
+_VECTOR_OPS: Mapping[str, float] = {
+    "Q4_0": 16 / 32, "Q4_1": 15 / 32, "Q5_0": 21 / 32, "Q5_1": 21 / 32, "Q8_0": 13 / 32, "IQ4_NL": 36 / 64,
+    "MXFP4": 36 / 64, "NVFP4": 46 / 64, "Q1_0": 54 / 128, "TQ1_0": 114 / 256, "TQ2_0": 58 / 256, "Q2_K": 91 / 256,
+    "Q3_K": 129 / 256, "Q4_K": 90 / 256, "Q5_K": 127 / 256, "Q6_K": 116 / 256, "IQ4_XS": 132 / 256,
+}  # fmt: skip
+
+
 def family(weight_type: str) -> str:
     """The unpacking family of a weight type."""
     return _FAMILY.get(plain(weight_type), "k")
@@ -61,11 +70,15 @@ def cycles_of(kind: str, work: str, share: CpuShare, layout: Layout, calibration
 
 
 def _unpack_per_cycle(kind: str, share: CpuShare, engine: str, tile: str, calibration: Calibration) -> float:
-    """Interleaved rows take the engine's usual share of a family's rate, whatever the family's own loop does."""
-    of_engine = (engine,) if tile.endswith("repacked") else (engine, _side(share.isa), family(kind))
-    rate = calibration.value("cpu", family(kind), "unpack_per_cycle")
+    """Interleaved rows take the engine's usual share of a family's rate, whatever the family's own loop does; loops of
+    llama.cpp on x86 what their vector instructions take.
+    """
     width = calibration.value("cpu", _code(share.isa, engine), engine, "unpack_width")
-    return rate * calibration.value("cpu", *of_engine, "unpack_fraction") * width
+    interleaved = tile.endswith("repacked")
+    if engine == "llama.cpp" and _side(share.isa) == "x86" and kind in _VECTOR_OPS and not interleaved:
+        return calibration.value("cpu", "llama.cpp", "x86", "vector_ops_per_cycle") / _VECTOR_OPS[kind] * width
+    rate = calibration.value("cpu", family(kind), "unpack_per_cycle")
+    return rate * calibration.value("cpu", engine, "unpack_fraction") * width
 
 
 def _code(isa: str, engine: str) -> str:
