@@ -18,6 +18,7 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dataclasses import asdict as asdict
     from dataclasses import dataclass as dataclass
     from dataclasses import replace as replace
 else:
@@ -39,6 +40,26 @@ else:
         if not changes.keys() <= {*names}:
             raise TypeError(f"{value.__class__.__qualname__} has no such field: {', '.join(changes.keys() - {*names})}")
         return value.__class__(*map(changes.get, names, values(value)))
+
+    def asdict(value: Any) -> dict[str, Any]:
+        """As `dataclasses.asdict`; what holds no others is not copied."""
+        values = getattr(value, "__values__", None)
+        if values is None:
+            return dataclasses.asdict(value)
+        return dict(zip(value.__match_args__, map(_as_plain, values(value)), strict=True))
+
+
+def _as_plain(item: Any) -> Any:
+    """The values in it as dictionaries."""
+    kind = item.__class__
+    if hasattr(kind, "__dataclass_fields__" if not hasattr(kind, "__values__") else "__values__"):
+        return asdict(item)
+    if isinstance(item, dict):
+        return kind((_as_plain(key), _as_plain(value)) for key, value in item.items())
+    if isinstance(item, (list, tuple)):
+        parts = map(_as_plain, item)
+        return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+    return item
 
 
 def _value(cls: type, with_repr: bool) -> type:

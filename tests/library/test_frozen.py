@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from wellfed.frozen import dataclass, replace
+from wellfed.frozen import asdict, dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +121,16 @@ def test_what_is_replaced_is_made_and_checked_as_any_value() -> None:
 
 def test_fields_have_their_types_as_the_standard_ones_have() -> None:
     assert [f.type for f in dataclasses.fields(Part)] == [f.type for f in dataclasses.fields(Standard)]
+
+
+class Pair(NamedTuple):
+    """A tuple with names, of values."""
+
+    first: object
+    second: object
+
+
+def test_dictionaries_are_the_standard_ones() -> None:
+    inside: Any = [Part("a"), (Standard("b"), Nothing()), {"c": Longer("c", parts=["d"])}, Pair(Own("e"), None)]
+    for value in (Part("a"), Longer("a", parts=inside), Standard("a", key=inside), Nothing()):
+        assert repr(asdict(value)) == repr(dataclasses.asdict(value))

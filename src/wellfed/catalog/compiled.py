@@ -75,10 +75,17 @@ class Sections(Mapping[str, Any]):
     """The sections of a compiled file, each read when it is first asked for."""
 
     def __init__(self, content: bytes) -> None:
-        head, start = _head(content)
-        self._content = content[start:]
+        end = content.index(b"\n")
+        head = json.loads(content[:end])
+        self._content = content[end + 1 :]
+        self._sum: int = head["sum"]
         self._index: Mapping[str, Any] = head["sections"]
         self._read: dict[str, Any] = {}
+
+    @property
+    def intact(self) -> bool:
+        """Whether the content is what was written."""
+        return zlib.crc32(self._content) == self._sum
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._read:
@@ -196,7 +203,10 @@ def merged(files: Files) -> Tables:
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.toml"))
+    try:
+        return sorted((path for path in folder.iterdir() if path.suffix == ".toml"), key=lambda path: path.name)
+    except OSError:
+        return []  # there is no such folder
 
 
 def _stamp(paths: Sequence[Path]) -> str:
@@ -249,17 +259,11 @@ def _by_start(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return parts
 
 
-def _head(content: bytes) -> tuple[dict[str, Any], int]:
-    end = content.index(b"\n")
-    return json.loads(content[:end]), end + 1
-
-
 def _unpacked(content: bytes) -> Sections | None:
     """The sections, None for a damaged file: it is made again."""
     try:
-        head, start = _head(content)
-        intact = head["sum"] == zlib.crc32(memoryview(content)[start:])
-        return Sections(content) if intact else None
+        sections = Sections(content)
+        return sections if sections.intact else None
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from wellfed.catalog.models import published_files
 from wellfed.catalog.name_words import Name
 from wellfed.errors import UnknownName
+from wellfed.frozen import replace
 from wellfed.message import Listing, as_text, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation, weights

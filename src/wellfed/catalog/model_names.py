@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from enum import StrEnum
 
 from wellfed.catalog.model_formats import by_label, of_format
@@ -29,7 +28,7 @@ from wellfed.catalog.name_words import Name, is_active, is_size, parse, plain, r
 from wellfed.catalog.named_formats import as_published
 from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, Projector, is_draft, kind_by_words
 from wellfed.errors import UnknownName
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.message import as_text, message, sentence
 from wellfed.models.model import Model
 from wellfed.models.quantisation import Quantisation

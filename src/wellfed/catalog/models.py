@@ -23,7 +23,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -32,7 +32,7 @@ from typing import Any
 from wellfed.catalog import chinese_names, name_index, name_words
 from wellfed.catalog.compiled import Files, Folder, Tables, compiled, merged, written
 from wellfed.errors import BadInput, UnknownName, Unsupported, nearest
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.homes import under_home
 from wellfed.message import Amount, message
 from wellfed.models.config import from_config

@@ -7,10 +7,10 @@ its files were at hand. Sources: the configs that mlx-lm, exllamav3, HQQ and GPT
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from wellfed.catalog.name_words import Name
+from wellfed.frozen import replace
 from wellfed.models.checkpoint_formats import GGUF
 from wellfed.models.model import Model
 from wellfed.patterns import regex

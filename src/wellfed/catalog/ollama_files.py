@@ -6,10 +6,9 @@ github.com/auditomatic/ollama-models-registry (2026-08-21; read 2026-11-29).
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from wellfed.catalog.models import tags
 from wellfed.catalog.name_words import parse, plain
+from wellfed.frozen import replace
 from wellfed.models.quantisation import Quantisation
 from wellfed.models.quantisation_names import quantisation
 from wellfed.models.recipes_ollama import MAKER

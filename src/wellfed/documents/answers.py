@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from wellfed.engines.versions import CURRENT
+from wellfed.frozen import asdict, replace
 from wellfed.nouns.estimate import DeviceMemory, Quantity, Start, Term
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload

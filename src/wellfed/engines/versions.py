@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from wellfed.errors import BadInput
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.message import Listing, message
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from wellfed.frozen import replace
 from wellfed.hardware.machine import Gpu, GpuLink, Machine
 
 

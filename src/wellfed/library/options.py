@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from wellfed.errors import Misuse, nearest
+from wellfed.frozen import replace
 from wellfed.message import Listing, message
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.workload import PRESETS, Workload

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import BESIDE, Layer, Model, passed, runs, tensors
 from wellfed.models.tensor import Part

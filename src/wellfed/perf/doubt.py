@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
+from wellfed.frozen import replace
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
 from wellfed.nouns.calibration import Calibration

@@ -7,10 +7,10 @@ engines without MLA expand before they cache.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import lru_cache
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.models.attention import FullAttention, LatentAttention, visible_pairs
 from wellfed.models.gguf_types import TYPES
 from wellfed.models.model import Model

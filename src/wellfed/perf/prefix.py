@@ -7,8 +7,7 @@ the first request that brings a prefix computes it.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from wellfed.frozen import replace
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import Workload

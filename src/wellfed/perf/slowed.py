@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from wellfed.frozen import replace
 from wellfed.nouns.estimate import Estimate, Quantity, Term, total_seconds
 from wellfed.nouns.plan import Request
 from wellfed.provenance import Assumption

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.parts_index import front_hosts
 from wellfed.engines.models_run import why_not_listed
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.message import sentence
 from wellfed.planner.host_cost import HostCost, host_cost
 from wellfed.planner.ranking import Ranking

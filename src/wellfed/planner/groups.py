@@ -8,9 +8,8 @@ equal ones only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.parts import GpuSpec
 from wellfed.hardware.selection import by_islands, equal_groups

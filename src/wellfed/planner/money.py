@@ -8,6 +8,7 @@ from wellfed.errors import WellfedError
 from wellfed.frozen import dataclass, replace
 from wellfed.message import Amount, Message, message
 from wellfed.nouns.plan import Plan, Request
+from wellfed.perf.estimate import speeds
 from wellfed.perf.load import LOCAL
 from wellfed.planner.power import power
 from wellfed.planner.search import Search
@@ -136,14 +137,15 @@ def power_caps(search: Search, plan: Plan) -> Iterator[Capped]:
         )
         machine = replace(plan.machine, gpus=gpus)
         try:
-            capped = search.estimate(Request(machine, plan.model, plan.weights, plan.layout, plan.workload))
+            request = Request(machine, plan.model, plan.weights, plan.layout, plan.workload)
+            capped = speeds(request, search.calibration)
         except WellfedError:
             return
         watts = power(machine).total_w
         yield Capped(
-            share, max(boards) * share, capped.decode_tok_s.value / base.decode_tok_s.value,
-            capped.total_tok_s.value / base.total_tok_s.value, capped.ttft_s.value / base.ttft_s.value,
-            None if watts is None else watts / capped.total_tok_s.value,
+            share, max(boards) * share, 1 / capped.tpot_s / base.decode_tok_s.value,
+            capped.total_tok_s / base.total_tok_s.value, capped.ttft_s / base.ttft_s.value,
+            None if watts is None else watts / capped.total_tok_s,
         )  # fmt: skip
 
 

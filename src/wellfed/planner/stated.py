@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from wellfed.errors import BadInput
+from wellfed.frozen import replace
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import Amount, Message, message
 from wellfed.units import parse_bytes

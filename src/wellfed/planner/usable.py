@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from wellfed.frozen import replace
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.hardware.selection import selected
 from wellfed.message import sentence

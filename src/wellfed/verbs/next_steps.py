@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.published import Published
 from wellfed.engines.llamacpp import SERVER
 from wellfed.engines.usual import can_be_started
 from wellfed.engines.versions import is_ollama
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.message import Amount, Message, message
 from wellfed.models.tensor import Part
 from wellfed.nouns.layout import Engine, Layout

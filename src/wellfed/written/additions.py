@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from wellfed.catalog import names
 from wellfed.catalog.hardware import Resolved
 from wellfed.errors import BadInput
+from wellfed.frozen import replace
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.message import sentence
 from wellfed.provenance import Assumption

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from wellfed.catalog.hardware import cpu as cpu_named
 from wellfed.catalog.hardware import find_gpu, gpus
 from wellfed.catalog.tables import table
 from wellfed.errors import BadInput
+from wellfed.frozen import replace
 from wellfed.hardware.machine import Gpu, Machine, Nic, Origin, Socket
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.message import listed, sentence

@@ -9,12 +9,12 @@ What can mean two things comes back as an assumption that is a `reading`: caller
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from wellfed.catalog import names
 from wellfed.catalog.hardware import find_cpu, find_gpu, near_parts
 from wellfed.catalog.hardware import gpu as gpu_named
 from wellfed.errors import BadInput, UnknownName
+from wellfed.frozen import replace
 from wellfed.hardware.parts import CpuSpec, GpuSpec
 from wellfed.message import sentence
 from wellfed.patterns import regex

@@ -7,12 +7,11 @@ runs at the lesser of that and what the modules are rated for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from wellfed.catalog.tables import table
 from wellfed.errors import BadInput
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.hardware.machine import Dimm, Socket
 from wellfed.hardware.parts import CpuSpec
 from wellfed.message import listed, sentence

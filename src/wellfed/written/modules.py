@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from wellfed.errors import BadInput
+from wellfed.frozen import replace
 from wellfed.message import sentence
 from wellfed.patterns import regex
 from wellfed.written.parts_list import Modules

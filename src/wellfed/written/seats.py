@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from wellfed.catalog import names
 from wellfed.errors import BadInput
+from wellfed.frozen import replace
 from wellfed.message import sentence
 from wellfed.patterns import regex
 from wellfed.written.parts_list import PartsList, Seat

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from wellfed.errors import BadInput
+from wellfed.frozen import replace
 from wellfed.hardware.machine import Disk
 from wellfed.message import sentence
 from wellfed.patterns import regex

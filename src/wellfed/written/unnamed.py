@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from wellfed.catalog import names
 from wellfed.catalog.hardware import cpu as cpu_named
 from wellfed.catalog.tables import table
+from wellfed.frozen import replace
 from wellfed.hardware.parts import CpuSpec
 from wellfed.message import sentence
 from wellfed.patterns import regex

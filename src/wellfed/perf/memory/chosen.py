@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from wellfed.frozen import replace
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.selection import alike, selected
 from wellfed.nouns.layout import Layout

@@ -7,9 +7,8 @@ servers stand in front of the local ones) of ggml-org/llama.cpp.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from wellfed.errors import Unsupported
+from wellfed.frozen import replace
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import sentence
 from wellfed.nouns.layout import Layout

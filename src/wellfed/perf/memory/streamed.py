@@ -6,8 +6,7 @@ says that it is one; launches need nothing, as files are mapped by themselves (n
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from wellfed.frozen import replace
 from wellfed.message import sentence
 from wellfed.nouns.estimate import Memory
 from wellfed.nouns.layout import Layout

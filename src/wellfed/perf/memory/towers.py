@@ -8,9 +8,9 @@ SGLang profiles none and leaves room by a rule (`adjust_mem_fraction_for_vlm`, S
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from wellfed.frozen import replace
 from wellfed.message import sentence
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
