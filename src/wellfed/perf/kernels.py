@@ -43,7 +43,7 @@ WEIGHT_TYPES = tuple(_FAMILY)
 
 
 # Vector instructions of llama.cpp's AVX2 dot products for each weight: the loops of ggml_vec_dot_* (ggml-cpu/arch/x86/
-# quants.c) as compiled for xllamacpp 2026.10.11549, counted in its disassembly (2026-11-30), over the weights of a round.
+# quants.c) as compiled for xllamacpp 2026.10.11549, counted in its disassembly (2026-11-30), over a round's weights.
 _VECTOR_OPS: Mapping[str, float] = {
     "Q4_0": 16 / 32, "Q4_1": 15 / 32, "Q5_0": 21 / 32, "Q5_1": 21 / 32, "Q8_0": 13 / 32, "IQ4_NL": 36 / 64,
     "MXFP4": 36 / 64, "NVFP4": 46 / 64, "Q1_0": 54 / 128, "TQ1_0": 114 / 256, "TQ2_0": 58 / 256, "Q2_K": 91 / 256,
