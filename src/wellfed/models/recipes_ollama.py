@@ -11,6 +11,8 @@ from wellfed.models.model import Model
 from wellfed.models.tensor import Part, Tensor
 
 MAKER = "ollama"
+# until then Gemma's files, in F16 too, keep the embedding that is also its head in Q8_0; Gemma 1.1's and CodeGemma's do not
+_GEMMA_EIGHT_BITS = "2024-03"
 _LATENT = frozenset({"attn_k_b", "attn_v_b", "attn_kv_a_mqa", "attn_q_a", "attn_q_b"})
 _DELTA = frozenset({"qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"})
 _PREDICTING = _DELTA - {"qwen3_next"}
@@ -39,6 +41,8 @@ def ollama_type(model: Model, mix: str, tensor: Tensor) -> str | None:
         return "Q8_0"
     if tensor.part is Part.LOOKUP:
         return "F16"
+    if tensor.part is Part.EMBEDDING and model.architecture == "gemma" and (model.released or "") < _GEMMA_EIGHT_BITS:
+        return "Q8_0"
     if _VALUES.get(model.architecture) == tensor.role and mix in {"Q4_K", "Q8_0"} and _has_wide_values(model):
         return "F16"
     if model.architecture in _DELTA and mix == "Q4_K":
