@@ -171,15 +171,15 @@ class TestTrace:
 class TestDoor:
     def test_plan_with_a_trace(self, tmp_path: Path) -> None:
         path = tmp_path / "t.csv"
-        path.write_text(written(drawn(Moments(2, 1.0, 1000, 3000, 130, 450), 300)))
+        path.write_text(written(drawn(Moments(2, 1.0, 1000, 3000, 130, 450), 120)))
         words = ["fleet", "plan", "qwen3-8b", "--machines", f"4={NODE}", "--rate", "4", "--ttft", "2", "--tpot", "50",
                  "--spare", "1", "--price-hour", "3", "--trace", str(path), "--depth", "2000"]  # fmt: skip
         done = RUN.invoke(cli, words)
         assert done.exit_code == 0, done.output
-        assert "carry 4" in done.output and "per million" in done.output and "the trace (300 requests" in done.output
+        assert "carry 4" in done.output and "per million" in done.output and "the trace (120 requests" in done.output
         assert "knows prefixes" in done.output
         document = json.loads(RUN.invoke(cli, [*words, "--json"]).stdout)
-        assert document["meets"] and document["simulated"]["requests"] == 300
+        assert document["meets"] and document["simulated"]["requests"] == 120
         assert document["requests_per_s"] >= 4
 
     def test_too_much_is_said_and_exits_with_1(self) -> None:

@@ -59,7 +59,7 @@ def _forget() -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize("spoken", ["en", "zh"])
-@pytest.mark.parametrize("name", few(COMMANDS, 3))
+@pytest.mark.parametrize("name", few(COMMANDS, 5))
 def test_as_it_was(name: str, spoken: str, width: int, at: pytest.MonkeyPatch) -> None:
     at.setenv("WELLFED_LANG", spoken)
     at.setenv("COLUMNS", str(width))

@@ -11,10 +11,11 @@ from wellfed.catalog.models import Task, by_id, entry, model_ids
 from wellfed.models.model import Model, tensors
 
 
-def test_parameters_of_the_language_model() -> None:
+@pytest.mark.parametrize("identities", shares(model_ids(), 5))
+def test_parameters_of_the_language_model(identities: list[str]) -> None:
     """Without towers and multi-token prediction: what is published of these is `total_parameters`."""
-    published = [model for model in map(by_id, model_ids()) if model.published_parameters]
-    assert len(published) >= 0.9 * len(model_ids())
+    published = [model for model in map(by_id, identities) if model.published_parameters]
+    assert len(published) >= 0.8 * len(identities)
     holds_for_all(_language_model_is_published, published)
 
 

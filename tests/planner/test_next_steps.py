@@ -206,7 +206,7 @@ def test_the_context_lever_is_the_largest_that_fits() -> None:
 
 
 def test_the_model_lever_is_of_the_family() -> None:
-    found = levers("deepseek-r1", "--on", "rtx 3060 12gb, ryzen 5 5600, 2x16gb ddr4-3200")
+    found = levers("deepseek-r1", "-q", "q4_k_m", "--on", "rtx 3060 12gb, ryzen 5 5600, 2x16gb ddr4-3200")
     assert "deepseek-r1-distill" in str(found["model"]["plan"]["model"])  # type: ignore[index]
 
 

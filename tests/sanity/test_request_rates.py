@@ -19,7 +19,7 @@ from wellfed.verbs import planning
 BOTH = (Engine.VLLM, Engine.LLAMA_CPP)
 
 
-def at_rate(rate: float, on: str = "8x h100 sxm") -> Answer:
+def at_rate(rate: float, on: str = "4x h100 sxm") -> Answer:
     workload = replace(PRESETS["chat"], request_rate=rate)
     return planning.plan("r1:70b", planning.PlanOptions(on=on, workload=workload, engines=BOTH))
 

@@ -250,6 +250,7 @@ class TestPeople:
         _quiet(said)
 
 
+@pytest.mark.slow
 def test_long_work_tells_how_far_it_is_and_can_be_cancelled(page: Page, url: str, said: list[str]) -> None:
     page.goto(url + "fit")
     page.get_by_label("Machine", exact=True).fill(OPERATOR)
@@ -268,6 +269,7 @@ def test_long_work_tells_how_far_it_is_and_can_be_cancelled(page: Page, url: str
     _quiet(said)
 
 
+@pytest.mark.slow
 def test_a_fault_in_the_drawing_leads_to_its_words(page: Page, url: str, said: list[str]) -> None:
     page.goto(url + PAGES["faults"])
     page.locator("svg.machine a").first.click()
@@ -336,6 +338,7 @@ def test_it_answers_without_javascript(browser: Browser, url: str) -> None:
     context.close()
 
 
+@pytest.mark.slow
 def test_it_prints(page: Page, url: str) -> None:
     page.goto(url + PAGES["answer"])
     page.emulate_media(media="print")
@@ -345,6 +348,7 @@ def test_it_prints(page: Page, url: str) -> None:
     assert pdf.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 8
 
 
+@pytest.mark.slow
 def test_a_report_is_accessible_and_alone(page: Page, url: str, said: list[str], tmp_path: Path) -> None:
     report = page.request.get(url + "report" + PAGES["answer"]).text()
     file = tmp_path / "report.html"

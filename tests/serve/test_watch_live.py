@@ -134,6 +134,7 @@ def test_the_events_tell_its_tokens(running: Running) -> None:
     assert rates[-1] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None or importlib.util.find_spec("playwright") is None, reason="needs Chromium")
 def test_a_browser_sees_it_move(running: Running) -> None:
