@@ -11,7 +11,7 @@ from wellfed.models.model import Model
 from wellfed.models.tensor import Part, Tensor
 
 MAKER = "ollama"
-# until then Gemma's files, in F16 too, keep the embedding that is also its head in Q8_0; Gemma 1.1's and CodeGemma's do not
+# until then Gemma's files, in F16 too, keep the embedding that is also its head in Q8_0; Gemma 1.1's do not
 _GEMMA_EIGHT_BITS = "2024-03"
 _LATENT = frozenset({"attn_k_b", "attn_v_b", "attn_kv_a_mqa", "attn_q_a", "attn_q_b"})
 _DELTA = frozenset({"qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"})
