@@ -32,3 +32,14 @@ def test_fp8_is_made_of_wide_weights_or_fetched(engine: str) -> None:
 def test_a_listed_repository_stands_before_the_rule() -> None:
     """There is no Qwen/Qwen3-30B-A3B-AWQ, which the rule of its maker would say."""
     assert best("qwen3-30b-a3b", "vllm", "int4")["downloads"][0]["repository"] == "Qwen/Qwen3-30B-A3B-GPTQ-Int4"
+
+
+def test_files_of_ascend_npus_and_of_mlx_are_their_own() -> None:
+    """ModelSlim's 8 bits, which the engine must be told; mlx-community's, not a served format of the same bits."""
+    words = ["plan", "qwen3-32b", "--on", "8x ascend 910b2", "--engine", "vllm", "--quant", "int8", "--json"]
+    ascend = json.loads(CliRunner().invoke(cli, words).stdout)["plans"][0]
+    assert ascend["downloads"][0]["repository"] == "vllm-ascend/Qwen3-32B-W8A8"
+    assert "--quantization ascend" in ascend["next"][-1]["command"]
+    words = ["plan", "qwen3-32b mlx 6bit", "--on", "apple m4 max 128gb", "--engine", "mlx", "--json"]
+    mlx = json.loads(CliRunner().invoke(cli, words).stdout)["plans"][0]
+    assert "--model mlx-community/Qwen3-32B-6bit" in mlx["next"][-1]["command"]

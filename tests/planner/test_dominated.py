@@ -53,3 +53,9 @@ def test_a_chunk_stands_for_larger_ones_where_it_bounds_nothing() -> None:
     assert not rule.worth(layout, short)
     assert rule.worth(layout, long), "the smaller chunk cuts this prompt in two"
     assert rule.worth(replace(layout, batch_tokens=smallest), short)
+
+
+def test_no_pipeline_stands_where_more_joined_gpus_are_one_group() -> None:
+    """Seven of eight GPUs on one switch as a pipeline leave one idle: a group of all eight takes its place."""
+    plans = plan("kimi-k2", on="8x b200", engine="vllm", concurrency=64, top=50).plans
+    assert plans and all(shown.layout.pipeline_parallel == 1 for shown in plans)

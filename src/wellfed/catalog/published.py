@@ -4,7 +4,9 @@ Nothing is asked of a hub. Names by rule are said to be so: `by_rule`. Rules, as
 GGUF files lie in `unsloth/NAME-GGUF` as `NAME-TYPE.gguf`, those over 50 GB in parts in a folder of the type;
 `bartowski/OWNER_NAME-GGUF` follows the same form; 4-bit weights of serving engines lie beside the model as `NAME-AWQ`
 (Qwen) or in `RedHatAI/NAME-quantized.w4a16`, NVFP4 in `nvidia/NAME-NVFP4`, FP8 beside the model as `NAME-FP8` (Qwen
-since Qwen3, GLM), else it is made from BF16 when the engine starts.
+since Qwen3, GLM), else it is made from BF16 when the engine starts. MLX's lie in `mlx-community/NAME-4bit` (262 of 284
+that github.com/xorbitsai/inference/blob/7ecec16/xinference/model/llm/llm_family.json lists), those of Ascend NPUs in
+`vllm-ascend/NAME-W8A8` (vllm-ascend's documentation).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from wellfed.frozen import dataclass
 
 _PART_BYTES = 49.9e9  # hubs take files up to 50 GB
 _OWN_FP8 = re.compile(r"qwen/qwen3|zai-org/glm-[4-9]", re.IGNORECASE)  # who publish FP8 beside BF16
+INT8_OF_ASCEND = "int8-ascend"  # 8-bit weights and activations as ModelSlim writes them for Ascend NPUs
 _OPENAI_GGUF = "ggml-org"
 
 
@@ -64,6 +67,11 @@ def _spelt(quantisation: str) -> str:
     return labels.get(quantisation.lower(), quantisation.upper())
 
 
+def mlx_repository(repository: str, bits: float) -> str:
+    """Where MLX files of so many bits a weight lie by rule."""
+    return f"mlx-community/{repository.rpartition('/')[2]}-{bits:.0f}bit"
+
+
 def served_repository(repository: str, native: str, quantisation: str) -> str:
     """The repository of a serving engine's format: the publisher's own where the format is native or made at start."""
     owner, _, name = repository.rpartition("/")
@@ -74,6 +82,8 @@ def served_repository(repository: str, native: str, quantisation: str) -> str:
             return f"{repository}-FP8"
         case "int4":
             return f"{repository}-AWQ" if owner.lower() == "qwen" else f"RedHatAI/{name}-quantized.w4a16"
+        case kind if kind == INT8_OF_ASCEND:
+            return f"vllm-ascend/{name}-W8A8"
         case "int8":
             return f"RedHatAI/{name}-quantized.w8a8"
         case "nvfp4" | "nvfp4-ffn":

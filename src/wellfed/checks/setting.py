@@ -86,5 +86,5 @@ def setting_of(machine: Machine) -> Setting:
 
 def vendor_of(machine: Machine) -> str | None:
     """The vendor that all GPUs have, as far as it is told; None where they differ or nobody tells."""
-    vendors = {gpu.vendor or (gpu.spec.vendor if gpu.spec else None) for gpu in cards(machine)}
+    vendors = {gpu.maker for gpu in cards(machine)}
     return next(iter(vendors)) if len(vendors) == 1 else None

@@ -127,6 +127,8 @@ def _on_gpus(plan: Plan, model: str) -> list[str]:
         words += ["--kv-cache-dtype", {"bf16": "bfloat16"}.get(layout.kv_type, layout.kv_type)]
     if is_made_at_start(layout.quantisation, plan.model.native_quantisation, model):
         words += ["--quantization", "fp8"]
+    if layout.quantisation == "int8" and any(gpu.maker == "huawei" for gpu in plan.machine.gpus[:1]):
+        words += ["--quantization", "ascend"]  # vllm-ascend's documentation, quantization
     return [*words, "--numa-bind"] if len(plan.machine.numa_nodes) > 1 else words
 
 

@@ -160,6 +160,11 @@ class Gpu:
     power_limit_default_w: float | None = None  # as the card leaves the factory
     gtt_bytes: int | None = None  # RAM that the driver lets graphics inside the CPU map, beside its own `memory_bytes`
 
+    @property
+    def maker(self) -> str | None:
+        """The vendor as it was seen, else as the catalogue has it; None where neither tells."""
+        return self.vendor or (self.spec.vendor if self.spec else None)
+
 
 @dataclass(frozen=True, slots=True)
 class GpuLink:

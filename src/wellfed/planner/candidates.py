@@ -343,9 +343,8 @@ def _served(
     degrees = [degree for degree in _tensor_degrees(machine, per_node) if divides(model, degree)]
     for tensor in degrees:
         for pipeline in group_sizes(total // tensor):
-            wider = any(tensor < degree and tensor * pipeline % degree == 0 for degree in degrees)
-            if pipeline > 1 and wider and tensor * pipeline <= _joined(group):
-                continue  # between GPUs with links of their own, pipelines never beat wider groups of as many
+            if pipeline > 1 and _wider(degrees, tensor, pipeline, _joined(group)):
+                continue  # between GPUs with links of their own, pipelines never beat wider groups of as many or more
             split = stage_split(group, len(model.layers), tensor, pipeline) if group.mixed and pipeline > 1 else ()
             copy = tensor * pipeline
             for data in copy_counts(per_node, machine.count, copy, shared_experts=shared_experts):
@@ -354,6 +353,16 @@ def _served(
                     model, capabilities, quantisation, (tensor, pipeline, data), in_groups and tensor > 1
                 ):
                     yield replace(layout, devices=gpu_numbers, split=split) if gpu_numbers or split else layout
+
+
+def _wider(degrees: list[int], tensor: int, pipeline: int, joined: int) -> bool:
+    """Whether a wider tensor group takes the place of a pipeline among `joined` GPUs: on the same GPUs with a shorter
+    pipeline, or on more GPUs with none (TP8 of PP7).
+    """
+    gpus = tensor * pipeline
+    if gpus > joined:
+        return False
+    return any(tensor < degree and (gpus % degree == 0 or gpus < degree <= joined) for degree in degrees)
 
 
 def _joined(group: Group) -> int:

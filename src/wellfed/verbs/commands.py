@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wellfed.catalog.models import quantised_repository, repackagings, repository_of
 from wellfed.catalog.name_words import plain, repository_in
-from wellfed.catalog.published import Published, gguf_files, served_repository
+from wellfed.catalog.published import INT8_OF_ASCEND, Published, gguf_files, mlx_repository, served_repository
 from wellfed.engines.llamacpp import PROJECTOR
 from wellfed.engines.sglang import EXPERT_FILES
 from wellfed.engines.spec import Endpoint, LaunchSpec
@@ -88,11 +88,21 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
     return ModelReference(published.repository, published)
 
 
+def _format(plan: Plan) -> str:
+    """The plan's weights as repositories of its GPUs are told apart."""
+    used = plan.machine.gpus[:1] if plan.layout.gpus else ()
+    of_ascend = any(gpu.maker == "huawei" for gpu in used)
+    return INT8_OF_ASCEND if of_ascend and plan.layout.quantisation == "int8" else plan.layout.quantisation
+
+
 def _served(repository: str, plan: Plan, by_rule: bool) -> Published:
     """A serving engine's files: where public lists or the publishers' rules have the plan's format, or `repository`
     itself. Prediction layers are fetched, whether drafting uses them; weights made at the start are fetched wide.
     """
-    model, kind = plan.model, plan.layout.quantisation
+    model, kind = plan.model, _format(plan)
+    if by_rule and plan.layout.engine is Engine.MLX and repository == repository_of(model.id):
+        place = mlx_repository(repository, quantisation(plan.layout.quantisation).bits)
+        return Published(place, (("*.safetensors", round(plan.weights.total)),))
     listed = quantised_repository(model.id, kind) if by_rule and repository == repository_of(model.id) else None
     place = served_repository(repository, model.native_quantisation, kind) if by_rule else repository
     made_at_start = listed is None and place == repository and kind.lower() != model.native_quantisation.lower()
@@ -152,7 +162,7 @@ def launch_spec(plan: Plan, program: Program, model_file: str, endpoint: Endpoin
     """The engine's own adapter applied."""
     plan = _with_expert_files(_with_draft_files(plan))
     used = plan.machine.gpus[:1] if plan.layout.gpus else ()
-    vendor = next((gpu.vendor or (gpu.spec.vendor if gpu.spec else None) for gpu in used), None)
+    vendor = next((gpu.maker for gpu in used), None)
     spec = replace(_adapted(plan, program, model_file, endpoint), gpu_vendor=vendor or "nvidia")
     return _on_devices(spec, plan.layout.devices)
 
