@@ -86,7 +86,7 @@ class Model:
     @property
     def active_parameters(self) -> int:
         """Parameters a token passes through: of routed experts only its own; of an untied input embedding one row."""
-        return round(sum(passed(self, tensor) for tensor in tensors(self) if tensor.part not in BESIDE))
+        return _active_parameters(self)
 
     @property
     def expert_layers(self) -> int:
@@ -111,6 +111,11 @@ def passed(model: Model, tensor: Tensor) -> float:
         return tensor.elements
     ffn = model.layers[tensor.layer].ffn
     return tensor.elements * ffn.active / ffn.experts if isinstance(ffn, MoeFfn) else tensor.elements
+
+
+@lru_cache(maxsize=64)
+def _active_parameters(model: Model) -> int:
+    return round(sum(passed(model, tensor) for tensor in tensors(model) if tensor.part not in BESIDE))
 
 
 @lru_cache(maxsize=64)

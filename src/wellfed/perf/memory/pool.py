@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from wellfed.hardware.machine import Machine
 from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.plan import Request
+from wellfed.perf.identity import per_object
 from wellfed.perf.memory.devices import unified
 from wellfed.perf.memory.share import Growth, Named, Share
 
@@ -16,6 +18,8 @@ def one_pool(shares: tuple[Share, ...], request: Request) -> tuple[Share, ...]:
     A GPU's own ledger stays: a system may let it hold less than all (Apple's wired limit). Engines that keep nothing
     in RAM have no ledger of it; there the GPU's, which is of the pool less what the system keeps, says it all.
     """
+    if not _shares_ram(request.machine):
+        return shares
     ram = next((share for share in shares if share.device == "ram"), None)
     inside = [share for share in shares if share is not ram and _is_unified(share, request)]
     if ram is None or not inside or any(term.note == NOTE for term in ram.fixed):
@@ -23,6 +27,11 @@ def one_pool(shares: tuple[Share, ...], request: Request) -> tuple[Share, ...]:
     fixed = [*ram.fixed, *(_as_ram(share, term) for share in inside for term in share.fixed)]
     pooled = Share("ram", tuple(fixed), _together(ram.growth, inside), ram.capacity_bytes, ram.free_bytes, caches=True)
     return tuple(pooled if share is ram else share for share in shares)
+
+
+@per_object
+def _shares_ram(machine: Machine) -> bool:
+    return any(unified(gpu) for gpu in machine.gpus)
 
 
 def _is_unified(share: Share, request: Request) -> bool:

@@ -11,7 +11,6 @@ requests beyond that wait. Sources: the engines' documentation and source (worke
 
 from __future__ import annotations
 
-from functools import cache
 from math import ceil
 
 from wellfed.frozen import replace
@@ -20,6 +19,7 @@ from wellfed.message import sentence
 from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Request
+from wellfed.perf.identity import per_object
 from wellfed.perf.memory.budget import Budget, Card, budget
 from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.context_ranks import prefill_ranks
@@ -62,9 +62,9 @@ def shares(request: Request) -> tuple[Share, ...]:
     growths = [_growth(request, span) for span in spans]
     fixed_by_duty: dict[tuple[float | None, float | None, int], tuple[MemoryTerm, ...]] = {}
     gpu_shares = []
-    for index, gpu in enumerate(gpus):
-        stage = index // max(1, layout.tensor_parallel * prefill_ranks(layout)) % len(spans)
-        capacity, free = gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine)
+    ranks = max(1, layout.tensor_parallel * prefill_ranks(layout))
+    for index, (gpu, (capacity, free)) in enumerate(zip(gpus, _sizes(machine), strict=False)):
+        stage = index // ranks % len(spans)
         key = (capacity, free, stage)
         device = f"gpu{index}"
         if key not in fixed_by_duty:
@@ -76,12 +76,22 @@ def shares(request: Request) -> tuple[Share, ...]:
     return (*gpu_shares, replace(ram, fixed=(*ram.fixed, *offload_terms(layout, gpu_shares))))
 
 
+@per_object
+def _usable(machine: Machine) -> tuple[Gpu, ...]:
+    return tuple(gpu for gpu in machine.gpus if not gpu.display_only)
+
+
+@per_object
+def _sizes(machine: Machine) -> tuple[tuple[float | None, float | None], ...]:
+    """What each usable GPU has to give, and what of it is free."""
+    return tuple((gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine)) for gpu in _usable(machine))
+
+
 def _gpus(request: Request) -> tuple[Gpu, ...]:
     layout = request.layout
     ranks = layout.tensor_parallel * layout.pipeline_parallel * layout.data_parallel * prefill_ranks(layout)
     ranks = max(1, ranks)
-    usable = [gpu for gpu in request.machine.gpus if not gpu.display_only]
-    return tuple(usable[:ranks])
+    return _usable(request.machine)[:ranks]
 
 
 def replicas(layout: Layout) -> int:
@@ -157,9 +167,12 @@ def _growth(request: Request, span: Span) -> Growth:
     model, layout = request.model, request.layout
     shared = request.workload.shared_prefix_tokens if layout.engine in SHARES else 0
 
-    @cache
+    by_tokens: dict[int, float] = {}
+
     def sequence_bytes(tokens: int) -> float:
-        return rank_cache_bytes(model, layout, tokens, span)
+        if tokens not in by_tokens:
+            by_tokens[tokens] = rank_cache_bytes(model, layout, tokens, span)
+        return by_tokens[tokens]
 
     def sizes(context: int, count: int) -> tuple[float, ...]:
         tokens = ceil(context / _BLOCK) * _BLOCK

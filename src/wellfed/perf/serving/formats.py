@@ -9,6 +9,7 @@ from wellfed.message import sentence
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Layout
+from wellfed.perf.identity import per_object
 
 UNPACKED = "unpacked"
 
@@ -66,6 +67,7 @@ def peak_rate(kind: str, gpu: GpuSpec) -> float:
     return rate * sustained(gpu) * (_FP4_SUSTAINED if kind == "fp4" else 1.0)
 
 
+@per_object
 def gpu_of(machine: Machine) -> GpuSpec:
     """The GPU all of the machine's are: serving engines need equal ones."""
     specs = [gpu.spec for gpu in machine.gpus]

@@ -18,11 +18,12 @@ from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Engine, Layout, Speculation
 from wellfed.nouns.workload import Workload
 from wellfed.perf.host import host_speed
+from wellfed.perf.identity import per_object_and_values
 from wellfed.perf.memory.context_ranks import context_ranks, prefill_ranks
 from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.perf.memory.lora import Adapted, adapted, adapters, is_adapted
 from wellfed.perf.serving.formats import formats, gpu_of, peak_rate
-from wellfed.perf.serving.links import link
+from wellfed.perf.serving.links import Link, link
 from wellfed.perf.serving.shape import Shape
 from wellfed.perf.serving.totals import Totals, totals
 from wellfed.perf.tower import prompt_flops
@@ -162,6 +163,7 @@ class _Sequence:
     token_elements: float  # that its last token adds
 
 
+@per_object_and_values
 def _sequence(sums: Totals, load: Workload, inner: int) -> _Sequence:
     """`inner`: ranks over which an attention group divides its cache."""
     context, end = max(1, round(load.mean_decode_context)), max(1, load.depth_tokens + load.prompt_tokens)
@@ -304,6 +306,11 @@ def _cache_and_scores(sequence: _Sequence, layout: Layout, division: _Division) 
     }
 
 
+@per_object_and_values
+def _joined(machine: Machine, ranks: int) -> Link:
+    return link(machine, gpu_of(machine), ranks)
+
+
 def _communication(
     machine: Machine, model: Model, layout: Layout, sums: Totals, sequence: _Sequence, division: _Division
 ) -> Fields:
@@ -313,7 +320,7 @@ def _communication(
     a token's experts are on.
     """
     ranks, prompts = division.ranks, division.prompts
-    joint = link(machine, gpu_of(machine), ranks * prompts)
+    joint = _joined(machine, ranks * prompts)
     reduces = _reduces(sums, ranks, division.inner, division.spread)
     divided = _divided(model, layout, sums.blocks)
     width = 2 * model.hidden  # bytes of a token's activation, BF16
