@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from wellfed.engines.capabilities import (
     CAPABILITIES,
@@ -13,7 +13,6 @@ from wellfed.engines.capabilities import (
     why_not,
 )
 from wellfed.engines.models_run import why_not_listed
-from wellfed.engines.servers import as_served
 from wellfed.frozen import replace
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
@@ -31,19 +30,15 @@ from wellfed.nouns.layout import (
     Engine,
     Layout,
     NumaPolicy,
-    Speculation,
 )
 from wellfed.nouns.workload import PRESETS, Workload
-from wellfed.perf.memory.overrides import settled
-from wellfed.perf.memory.remote import away, is_whole
-from wellfed.perf.memory.streamed import STREAMED
-from wellfed.planner import speculate
+from wellfed.planner.additions import pinned, streamed, with_adapters, with_drafts
 from wellfed.planner.copies import copy_counts
 from wellfed.planner.degrees import MICRO_BATCHES, counts, divides, every_count, group_sizes
 from wellfed.planner.divided_contexts import with_divided_contexts
 from wellfed.planner.goal import Goal
-from wellfed.planner.groups import Group, groups, stage_split, with_stages
-from wellfed.planner.pinned import impossible, no_format, own_files, with_older_version
+from wellfed.planner.groups import Group, groups, stage_split
+from wellfed.planner.pinned import no_format, own_files, with_older_version
 from wellfed.planner.refusal import Refusal
 
 _LIBRARY = frozenset({"q4_k_m", "q8_0", "bf16", "gguf-mxfp4"})  # what Ollama's library has of most models
@@ -69,87 +64,19 @@ def candidates(
     )
     layouts = with_divided_contexts(layouts, model, workload)
     if goal.streams:
-        layouts = _streamed(layouts, model)
+        layouts = streamed(layouts, model)
     if workload.pictures is not None:
         from wellfed.planner.pictured import with_pictures
 
         layouts = with_pictures(layouts, refused)
     if goal.adapters is not None:
-        layouts = _with_adapters(layouts, goal.adapters, refused)
+        layouts = with_adapters(layouts, goal.adapters, refused)
     if goal.versions:
         versions = {version.engine: version for version in goal.versions}
         layouts = (versions[x.engine].applied(x, model) if x.engine in versions else x for x in layouts)
-    if not goal.pins:
-        yield from layouts if goal.speculation is None else _with_drafts(layouts, goal.speculation, workload, refused)
-        return
-    total = len(machine.gpus) * machine.count
-    from wellfed.engines.pins import variants
-    from wellfed.engines.versions import with_head
-
-    impossible_ones: list[Refusal] = []
-    found_any = False
-    for layout_of_pins in variants(layouts, dict(goal.pins)):
-        layout = as_served(settled(with_head(layout_of_pins), model), machine, model)
-        layout = with_stages(layout, machine, len(model.layers))
-        if not layout.gpus and not layout.offload.cpu_only:  # layers pinned onto GPUs
-            if machine.gpus:
-                continue
-            layout = replace(layout, offload=CPU_ONLY)  # engines pass over it where there is none
-        if not is_whole(layout, machine):
-            continue
-        out = impossible(layout, model, total + away(layout), lambda degree: divides(model, degree))
-        if out is not None:
-            impossible_ones.append(Refusal(CAPABILITIES[layout.engine].label, out.reason, out.hint))
-            continue
-        found_any = True
-        if goal.speculation is None:
-            yield layout
-        else:
-            yield from _with_drafts((layout,), goal.speculation, workload, refused)
-    refused.extend(() if found_any else impossible_ones)
-
-
-def _streamed(layouts: Iterable[Layout], model: Model) -> Iterator[Layout]:
-    """llama.cpp's layouts with experts in RAM, of which the disk holds what RAM does not; none of dense models: every
-    token reads all of them.
-    """
-    for layout in layouts:
-        of_whole_model = layout.offload in (EXPERTS_ON_CPU, CPU_ONLY)
-        if (
-            model.is_moe
-            and layout.engine is Engine.LLAMA_CPP
-            and of_whole_model
-            and layout.numa is NumaPolicy.ONE_SOCKET
-        ):
-            yield replace(layout, options=(*layout.options, STREAMED))
-
-
-def _with_adapters(layouts: Iterable[Layout], adapters: tuple[int, int], refused: list[Refusal]) -> Iterator[Layout]:
-    """The layouts with room for adapters; engines that serve none are told once."""
-    engines_told = set()
-    count, rank = adapters
-    options = (("lora", "1"), ("loras", str(count)), ("lora_rank", str(rank)))
-    for layout in layouts:
-        capabilities = CAPABILITIES[layout.engine]
-        if capabilities.adapters:
-            yield replace(layout, options=(*layout.options, *options))
-        elif layout.engine not in engines_told:
-            engines_told.add(layout.engine)
-            refused.append(Refusal(capabilities.label, sentence("candidates.no-adapters", "serves no adapters")))
-
-
-def _with_drafts(
-    layouts: Iterable[Layout], guess: Speculation, workload: Workload, refused: list[Refusal]
-) -> Iterator[Layout]:
-    """The layouts with what drafts tokens; engines that do not draft so are told once."""
-    engines_told = set()
-    for layout in layouts:
-        reason = speculate.why_not(layout, guess, workload)
-        if reason is None:
-            yield replace(layout, speculation=guess)
-        elif layout.engine not in engines_told:
-            engines_told.add(layout.engine)
-            refused.append(Refusal(CAPABILITIES[layout.engine].label, str(reason)))
+    if goal.pins:
+        layouts = pinned(layouts, machine, model, goal, refused)
+    yield from layouts if goal.speculation is None else with_drafts(layouts, goal.speculation, workload, refused)
 
 
 def _placements(
@@ -162,55 +89,66 @@ def _placements(
     """Every engine, format, degree of parallelism and division between GPU and CPU."""
     gpu = machine.gpus[0].spec if machine.gpus else None
     if machine.gpus and gpu is None:
-        refused.append(
-            Refusal(
-                "GPU",
-                sentence(
-                    "candidates.catalogue-speed",
-                    "{name} is in no catalogue: its speed is unknown",
-                    name=machine.gpus[0].name or "this GPU",
-                ),
-            )
-        )
+        name = machine.gpus[0].name or "this GPU"
+        reason = sentence("candidates.catalogue-speed", "{name} is in no catalogue: its speed is unknown", name=name)
+        refused.append(Refusal("GPU", reason))
     for engine, capabilities in CAPABILITIES.items():
-        if (goal.engines and engine not in goal.engines) or (goal.pins and goal.pinned(engine) is None):
+        if not _is_tried(engine, capabilities, goal) or not _is_loaded(engine, capabilities, model, goal, refused):
             continue
-        unread = why_not_loaded(model, engine.value)
-        if capabilities.on_request and engine not in goal.engines:
-            continue
-        unlisted = why_not_listed(engine, model) if model.is_moe or not capabilities.moe_only else None
-        if unread is None and unlisted is not None and engine not in goal.engines:
-            refused.append(Refusal(capabilities.label, unlisted))
-            continue
-        if unread is not None and engine.has_own_files and engine not in goal.engines:
-            continue  # nobody asked for it, and nothing here is in its format
-        if unread is not None:  # on the CPU no more than on a GPU
-            refused.append(Refusal(capabilities.label, unread, own_files(engine, model)))
-            continue
-        is_requested = engine in goal.engines and not machine.gpus
-        reason, hint = _why_not(machine, capabilities, model, gpu, is_requested, goal), ""
-        if reason is not None:
-            reason = with_older_version(reason, capabilities, gpu, goal.version(engine))
-        if reason is None and not _any_format(machine, capabilities, model, gpu, goal):
-            reason, hint = no_format(capabilities, model, gpu, goal)
-        if reason is None and not kv_types(capabilities, goal):
-            reason = sentence(
-                "candidates.kv-cache", "has no KV cache in {kv_types}", kv_types=" or ".join(goal.kv_types)
-            )
-            kv_names = ", ".join((*capabilities.kv_types, *capabilities.kv_on_request))
-            hint = sentence(
-                "candidates.kv-cache.hint", "{engine} has {types}", engine=capabilities.label, types=kv_names
-            )
+        refusal = _refusal(machine, capabilities, model, gpu, goal)
         if slots is not None:
             capabilities = replace(capabilities, max_sequences=slots(capabilities))
-        if reason is None and gpu is not None:
+        if refusal is None and gpu is not None:
             yield from _on_gpu(machine, model, goal, capabilities, gpu)
-        elif reason:
-            refused.append(Refusal(capabilities.label, reason, hint))
-        elif gpu is None and capabilities.cpu_on_request:
+        elif refusal is not None:
+            refused.append(refusal)
+        elif capabilities.cpu_on_request:
             yield from _served_on_cpu(machine, model, goal, capabilities)
         if capabilities.cpu_only and (machine.sockets or machine.origin is Origin.LIVE):  # a live one has a CPU
             yield from _on_cpu(machine, model, goal, capabilities)
+
+
+def _is_tried(engine: Engine, capabilities: Capabilities, goal: Goal) -> bool:
+    """Whether the goal names the engine, or names none and takes it unasked; pins must be settings that it has."""
+    if engine not in goal.engines and (goal.engines or capabilities.on_request):
+        return False
+    return not goal.pins or goal.pinned(engine) is not None
+
+
+def _is_loaded(engine: Engine, capabilities: Capabilities, model: Model, goal: Goal, refused: list[Refusal]) -> bool:
+    """Whether the engine reads the model's files and lists its architecture; why not is told in `refused`, unless
+    nobody named an engine that has a format of its own.
+    """
+    is_named = engine in goal.engines
+    unread = why_not_loaded(model, engine.value)
+    if unread is not None:  # on the CPU no more than on a GPU
+        if is_named or not engine.has_own_files:
+            refused.append(Refusal(capabilities.label, unread, own_files(engine, model)))
+        return False
+    unlisted = why_not_listed(engine, model) if model.is_moe or not capabilities.moe_only else None
+    if unlisted is not None and not is_named:
+        refused.append(Refusal(capabilities.label, unlisted))
+        return False
+    return True
+
+
+def _refusal(
+    machine: Machine, capabilities: Capabilities, model: Model, gpu: GpuSpec | None, goal: Goal
+) -> Refusal | None:
+    """Why the engine is out here: the model, the GPU, formats of weights, types of cache."""
+    is_requested = capabilities.engine in goal.engines and not machine.gpus
+    reason = _why_not(machine, capabilities, model, gpu, is_requested, goal)
+    if reason is not None:
+        reason = with_older_version(reason, capabilities, gpu, goal.version(capabilities.engine))
+        return Refusal(capabilities.label, reason)
+    if not _any_format(machine, capabilities, model, gpu, goal):
+        return Refusal(capabilities.label, *no_format(capabilities, model, gpu, goal))
+    if not kv_types(capabilities, goal):
+        reason = sentence("candidates.kv-cache", "has no KV cache in {kv_types}", kv_types=" or ".join(goal.kv_types))
+        kv_names = ", ".join((*capabilities.kv_types, *capabilities.kv_on_request))
+        hint = sentence("candidates.kv-cache.hint", "{engine} has {types}", engine=capabilities.label, types=kv_names)
+        return Refusal(capabilities.label, reason, hint)
+    return None
 
 
 def _why_not(
