@@ -203,3 +203,15 @@ def test_too_many_waiting_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = asyncio.run(crowded())
     refused = [answer for answer in answers if isinstance(answer, Busy)]
     assert len(refused) == 3 and threading.active_count() >= 1
+
+
+def test_each_way_out_stands_with_its_command(client: TestClient) -> None:
+    """Where nothing fits, what would is shown with what to type for it; what is refused says why."""
+    page = client.get("/", params={"model": "r1", "on": "rtx 3060 12gb"}).text
+    head = page.index("What would fit")
+    assert (
+        page.index("--stream", head)
+        < page.index("wellfed run r1", head)
+        < page.index("wellfed run deepseek-r1-distill", head)
+    )
+    assert "wellfed run" not in page[:head]

@@ -116,7 +116,7 @@ def _nothing_fits(ranking: Ranking) -> Message:
         return message("verdict.no-engine", "no engine runs this on this machine")
     miss = ranking.near_miss
     return message(
-        "verdict.nothing", "nothing fits: the closest ({engine}, {weights}) is {missing} short on {device}",
-        engine=miss.layout.engine.value, weights=miss.layout.quantisation, missing=Amount(miss.missing_bytes, "B"),
+        "verdict.nothing", "the closest ({engine}, {weights}) is {missing} short of {device}",
+        engine=miss.layout.engine.value, weights=miss.layout.quantisation.upper(), missing=Amount(miss.missing_bytes, "B"),
         device=miss.device,
     )  # fmt: skip

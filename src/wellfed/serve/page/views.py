@@ -14,6 +14,7 @@ from wellfed.errors import UnknownName, WellfedError
 from wellfed.hardware.machine import Machine
 from wellfed.message import message
 from wellfed.messages.words import words
+from wellfed.nouns.estimate import Quantity
 from wellfed.nouns.plan import Plan
 from wellfed.planner.answer import Answer as Planned
 from wellfed.planner.goal import order_words
@@ -146,8 +147,8 @@ def _result(query: Query, files: list[Path], local: bool) -> dict[str, Any]:
         "order": None if best is None else words(order_words(search.goal, meets_targets(best) is not None)),
         "all_plans": len(table), "sort": sort, "placement": kind,
         "kinds": answers.KINDS, "scatter": answers.scatter(table),
-        "steps": _ways_out(query, answer.levers) if best is None else _steps(query, best),
-        "levers": [(words(lever.change), lever.plan.estimate.decode_tok_s) for lever in answer.levers],
+        "steps": () if best is None else _steps(query, best),
+        "levers": [_lever(query, lever) for lever in answer.levers],
         "upgrades": [(words(note.change), words(gain_text)) for note in answer.upgrades if (gain_text := gain(note)) is not None][:4],
         "notes": list(notes), "assumed": list(dict.fromkeys(words(note.text) for note in assumptions))[:12],
         "command": plan_command(query), "whatif": None if best is None else _whatif(query, search.machine, best, search),
@@ -165,8 +166,10 @@ def _steps(query: Query, best: Plan) -> list[tuple[str, str]]:
     return [(words(step.what), step.command) for step in _question(query).steps(best).steps]
 
 
-def _ways_out(query: Query, levers: tuple[Lever, ...]) -> list[tuple[str, str]]:
-    return [(words(step.what), step.command) for step in _question(query).ways_out(levers).steps]
+def _lever(query: Query, lever: Lever) -> tuple[str, Quantity, str]:
+    """What is changed, each user's tokens/s with it, and what to type; empty for a part to be bought."""
+    command = next((step.command for step in _question(query).way_out(lever).steps), "")
+    return words(lever.change), lever.plan.estimate.decode_tok_s, command
 
 
 def _question(query: Query) -> Question:
