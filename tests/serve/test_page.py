@@ -75,7 +75,7 @@ def test_what_is_asked_is_what_the_command_answers(client: TestClient) -> None:
 def test_what_does_not_fit_is_said_with_a_way_out(client: TestClient) -> None:
     page = client.get("/", params={"model": "deepseek-r1", "on": "rtx 3060 12gb, core i5-13600k, 32gb"})
     assert page.status_code == 200
-    assert 'class="no"' in page.text and "What would fit" in page.text and "short on" in page.text
+    assert 'class="no"' in page.text and "What would fit" in page.text and "short of" in page.text
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,6 @@ def _nothing_fits(ranking: Ranking) -> Message:
     miss = ranking.near_miss
     return message(
         "verdict.nothing", "the closest ({engine}, {weights}) is {missing} short of {device}",
-        engine=miss.layout.engine.value, weights=miss.layout.quantisation.upper(), missing=Amount(miss.missing_bytes, "B"),
-        device=miss.device,
+        engine=miss.layout.engine.value, weights=miss.layout.quantisation.upper(),
+        missing=Amount(miss.missing_bytes, "B"), device=miss.device,
     )  # fmt: skip
