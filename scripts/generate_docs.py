@@ -1,7 +1,8 @@
 """Write the generated pages: `python scripts/generate_docs.py [TABLES]`; with --check, fail when one is stale.
 
 docs/cli.md comes from the commands' own help, docs/checks/, docs/watch.md and docs/readers.md from the declarations of
-checks, diagnoses and readers, docs/accuracy.md from the measurement tables in the folder TABLES.
+checks, diagnoses and readers, docs/modules.md and docs/tests.md from first lines, docs/accuracy.md from the measurement
+tables in the folder TABLES.
 """
 
 from __future__ import annotations
@@ -149,11 +150,13 @@ def main(arguments: list[str]) -> int:
     folders = [Path(word) for word in arguments if not word.startswith("--")]
     import check_prices  # beside this script
     import generate_check_docs
+    import modules_page
     import tests_page
     import watch_page
 
     pages = {"cli.md": cli_page(), "claims.md": claims_page(), "check-prices.md": check_prices.page(),
-             "tests.md": tests_page.page(), "watch.md": watch_page.page(), "readers.md": generate_check_docs.readers(),
+             "modules.md": modules_page.page(), "tests.md": tests_page.page(),
+             "watch.md": watch_page.page(), "readers.md": generate_check_docs.readers(),
              **{f"checks/{name}": text for name, text in generate_check_docs.pages().items()}}  # fmt: skip
     if folders:
         pages["accuracy.md"] = accuracy_page(folders[0])
