@@ -94,7 +94,7 @@ class Sentence(str):
 
     @property
     def message(self) -> Message:
-        """The message."""
+        """The message that the text was made of."""
         return self.made_of or Message(
             self.id, self.template, tuple((name, _parameter(value)) for name, value in self.params.items())
         )

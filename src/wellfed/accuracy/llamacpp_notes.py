@@ -104,7 +104,7 @@ def cache_type(row: Row) -> str:
 
 
 def micro_batch(row: Row) -> int:
-    """-ub."""
+    """Tokens of a micro-batch, as `-ub` in the row's notes says."""
     return number_note(row, "n_ubatch") or 512
 
 

@@ -170,7 +170,7 @@ def built(row: Row) -> str:
 
 
 def batch(row: Row) -> tuple[int | None, int | None]:
-    """The column "ubatch/batch"."""
+    """Tokens of a micro-batch and of a batch, from the column "ubatch/batch"; None where it is silent."""
     parts = [int(part) if part.strip().isdecimal() else None for part in row.text("ubatch/batch").split("/")]
     return (parts[0], parts[1]) if len(parts) == 2 else (None, None)
 

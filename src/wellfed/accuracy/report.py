@@ -68,7 +68,7 @@ class FitReport:
 
     @property
     def right(self) -> float:
-        """Share that is right."""
+        """Share of the rows whose fit or overflow was foreseen."""
         return (self.fits_right + self.oom_right) / self.rows
 
 

@@ -91,7 +91,7 @@ class Address:
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
     def connection(self, timeout_s: float) -> http.client.HTTPConnection:
-        """Not open yet."""
+        """A connection to the address, not opened yet; it gives up after `timeout_s`."""
         parts = urlsplit(self.url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         return kind(parts.hostname or "", parts.port, timeout=timeout_s)

@@ -17,7 +17,7 @@ class Form:
 
     @property
     def path(self) -> str:
-        """Under the endpoint's address."""
+        """Where the request goes, under the endpoint's address."""
         return "/v1/chat/completions" if self.chat else "/v1/completions"
 
     def body(self, model: str, prompt: str, most_tokens: int, seed: int = 0) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Reply:
 
     @property
     def ttft_s(self) -> float | None:
-        """Time to first token."""
+        """Seconds from the request to the first token; None where none came."""
         return self.token_times_s[0] if self.token_times_s else None
 
     @property
@@ -67,7 +67,7 @@ class Reply:
 
     @property
     def seconds(self) -> float | None:
-        """The whole request."""
+        """Seconds from the request to its end; None while it has none."""
         return self.token_times_s[-1] if self.token_times_s else None
 
 

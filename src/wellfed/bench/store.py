@@ -24,7 +24,7 @@ _MOST_BYTES = 16 * 2**20
 
 
 def folder() -> Path:
-    """$XDG_DATA_HOME/wellfed."""
+    """Where this machine's calibration is kept: $XDG_DATA_HOME/wellfed."""
     base = os.environ.get("XDG_DATA_HOME")
     if base:
         return Path(base) / "wellfed"

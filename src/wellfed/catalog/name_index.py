@@ -18,7 +18,7 @@ def firm(words: Iterable[str]) -> frozenset[str]:
 
 
 def without_active(words: Iterable[str]) -> frozenset[str]:
-    """Without active sizes (a3b)."""
+    """The words of a name without sizes of what is active (a3b)."""
     return frozenset(word for word in words if not is_active(word))
 
 

@@ -39,7 +39,7 @@ def _family(name: str, facts: dict[str, Any]) -> _Family:
 
 
 def sights() -> tuple[Sight, ...]:
-    """Every family's rule."""
+    """How each family turns pictures into tokens."""
     return tuple(family.sight for family in _families())
 
 

@@ -69,7 +69,7 @@ class Hop:
 
 
 def by_address(machine: Machine) -> dict[str, PciDevice]:
-    """The PCI tree, keyed."""
+    """The machine's PCI functions by their addresses."""
     return {device.address: device for device in machine.pci}
 
 

@@ -43,5 +43,5 @@ def run_check(
 
 
 def faults(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Warnings and failures."""
+    """The findings that are warnings or failures."""
     return tuple(finding for finding in findings if finding.verdict in FAULTS)

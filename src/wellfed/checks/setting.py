@@ -39,7 +39,7 @@ class Setting:
 
     @property
     def words(self) -> tuple[Message, ...]:
-        """What the header says."""
+        """Where the machine runs, in messages: a virtual machine, a container, a cloud, WSL."""
         phrases = []
         if self.wsl:
             phrases.append(message("setting.wsl", "Windows with WSL"))

@@ -44,7 +44,7 @@ class Shown:
 
 @contextmanager
 def progress() -> Iterator[Shown]:
-    """Live on a terminal."""
+    """Shows how far a benchmark is: live on a terminal, silent elsewhere."""
     from wellfed.cli.console import talk
 
     if not talk().is_terminal:
@@ -134,7 +134,7 @@ def _pages(report: MemoryReport) -> tuple[str, str]:
 
 
 def link_text(copies: Sequence[Copy]) -> None:
-    """A line per direction."""
+    """Print copies between GPU and RAM, a line for each direction."""
     for copy in copies:
         node = "?" if copy.node is None else copy.node
         where = (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=1)
 def console() -> Console:
-    """stdout."""
+    """The console for data: stdout."""
     return _safe(highlight=False, soft_wrap=False, width=_width())
 
 
@@ -43,7 +43,7 @@ def _width() -> int | None:
 
 @lru_cache(maxsize=1)
 def talk() -> Console:
-    """stderr."""
+    """The console for talk: stderr."""
     return _safe(stderr=True, highlight=False)
 
 

@@ -297,7 +297,7 @@ def _terminated(number: int, _: object) -> None:
 
 
 def loading(elapsed: float, expected: float | None) -> None:
-    """Progress, where somebody watches."""
+    """Show how long an engine loads already, where a terminal watches."""
     if not sys.stderr.isatty():
         return
     of = tell("cli.run.about", " of about {expected:.0f}", expected=expected) if expected else ""

@@ -120,7 +120,7 @@ def no_mmproj_offload(text: str) -> Change:
 
 
 def all_experts(text: str) -> Change:
-    """`--cpu-moe`."""
+    """`--cpu-moe`: all routed experts on the CPU."""
     return cpu_moe("") if is_on(text) else (lambda layout: layout)
 
 

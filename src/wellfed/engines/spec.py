@@ -59,7 +59,7 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        """Base URL."""
+        """Where the engine answers: http://host:port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 

@@ -17,7 +17,7 @@ def plain(line: str) -> Remedy:
 
 
 def by_hand(text: str | Message, reach: Reach = Reach.SYSTEM) -> Remedy:
-    """Advice for a human."""
+    """A remedy that only a human can carry out; `reach` is how far it reaches."""
     return Remedy(f"# {text}", Safety.BY_HAND, reach, message_of(text))
 
 

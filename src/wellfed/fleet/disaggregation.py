@@ -66,7 +66,7 @@ class Cell:
 
     @property
     def nodes(self) -> float:
-        """Nodes' worth of GPUs."""
+        """Nodes that the cell's GPUs would fill, parts of one included."""
         first = self.prefill_workers / self.prefill.workers_a_node
         return first + self.decode_workers / self.decode.workers_a_node
 

@@ -104,7 +104,7 @@ class Drift:
 
     @property
     def counts(self) -> bool:
-        """Whether the speeds differ."""
+        """Whether the speed changed by a share that is worth telling (`_DRIFT`)."""
         return self.ratio is not None and abs(self.ratio - 1) >= _DRIFT
 
 

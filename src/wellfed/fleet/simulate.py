@@ -173,7 +173,7 @@ class _Replica:
             del self.cached[next(iter(self.cached))]
 
     def serve(self) -> Iterator[Any]:
-        """The replica's life."""
+        """Takes requests from the queue and answers them, for as long as the simulation runs."""
         while True:
             self._advance()
             while self.running and self.running[0][0] <= self.tokens_given + 1e-9:

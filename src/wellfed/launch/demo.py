@@ -86,7 +86,7 @@ def demo_path() -> Path:
 
 
 def cache_folder() -> Path:
-    """$XDG_CACHE_HOME/wellfed/demo."""
+    """Where the demo model is kept: $XDG_CACHE_HOME/wellfed/demo."""
     variable = os.environ.get("XDG_CACHE_HOME")
     nobodys = Path(tempfile.gettempdir()) / f"wellfed-{os.getuid()}"
     base = Path(variable) if variable else nobodys if home() is None else under_home(".cache")

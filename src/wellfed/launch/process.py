@@ -62,7 +62,7 @@ class EngineProcess:
         return tail(self.log)
 
     def failure(self) -> EngineFailed:
-        """Why it died."""
+        """The error that says why the engine's process died."""
         last_words = until_cause(self.log_tail()) or until_cause(tail(self.log, _WIDE_TAIL_BYTES)) or self.log_tail()
         message, hint = explain(last_words, self.ended())
         return EngineFailed(message, hint, last_words[-_TAIL_BYTES:])

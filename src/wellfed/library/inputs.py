@@ -51,7 +51,7 @@ class Seen(Result):
         ]
 
     def summary(self) -> str:
-        """GPUs, CPUs, memory."""
+        """The machine in a line: GPUs, CPUs, memory."""
         from wellfed.documents.machine_line import machine_line
 
         return machine_line(self.machine)
@@ -87,7 +87,7 @@ class Named(Result):
         ]
 
     def summary(self) -> str:
-        """Name and size."""
+        """The model in a line: name and size."""
         model = self.named.model
         return sentence(
             "inputs.b-parameters-b",

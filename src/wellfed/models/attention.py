@@ -172,7 +172,7 @@ class FullAttention:
         return flops + 2 * self.indexer.heads * self.indexer.head_dim * visible_pairs(queries, context)
 
     def score_pairs(self, queries: int, context: int) -> float:
-        """Heads x visible pairs."""
+        """Pairs of a query and a key that it sees, for all heads."""
         return self.heads * self._pairs(queries, context)
 
     def cache_shards(self, tensor_parallel: int) -> int:

@@ -109,7 +109,7 @@ class Config:
         return self.integer(*keys, default=default, least=0)
 
     def flag(self, key: str, default: bool = False) -> bool:
-        """A truth value."""
+        """The truth value under `key`; `default` where there is none."""
         value = self.find(key)
         if value is None:
             return default

@@ -12,23 +12,23 @@ class NoAttention:
     """A block without attention: Nemotron-H's feed-forward blocks, layers that a search removed it from."""
 
     def tensors(self, hidden: int) -> tuple[Tensor, ...]:
-        """None."""
+        """No tensors: the layer has no attention."""
         return ()
 
     def cache_elements(self, context: int) -> int:
-        """None."""
+        """No cache."""
         return 0
 
     def cache_read_elements(self, context: int) -> int:
-        """None."""
+        """No cache to read."""
         return 0
 
     def score_flops(self, queries: int, context: int) -> float:
-        """None."""
+        """No scores to compute."""
         return 0.0
 
     def score_pairs(self, queries: int, context: int) -> float:
-        """None."""
+        """No pairs of queries and keys."""
         return 0.0
 
     def cache_shards(self, tensor_parallel: int) -> int:
@@ -43,7 +43,7 @@ class JointAttention:
     parts: tuple[Attention, ...]
 
     def tensors(self, hidden: int) -> tuple[Tensor, ...]:
-        """All parts'."""
+        """The tensors of all parts."""
         return tuple(tensor for part in self.parts for tensor in part.tensors(hidden))
 
     def cache_elements(self, context: int) -> int:
@@ -104,5 +104,5 @@ class CrossAttention:
         return float(self.heads * queries * self.source)
 
     def cache_shards(self, tensor_parallel: int) -> int:
-        """By KV head."""
+        """Parts that the cache is divided into over the ranks: by KV head."""
         return min(tensor_parallel, self.kv_heads)

@@ -44,5 +44,5 @@ class LinearAttention(Recurrent):
         return 8.0 * queries * self.value_heads * self.key_dim * self.value_dim
 
     def cache_shards(self, tensor_parallel: int) -> int:
-        """By value head."""
+        """Parts that the state is divided into over the ranks: by value head."""
         return min(tensor_parallel, self.key_heads)

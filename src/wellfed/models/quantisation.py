@@ -233,7 +233,7 @@ class Tally:
                 self.layers[layer][field_name] += size
 
     def weights(self, quantisation: str, exact: bool) -> Weights:
-        """The sum."""
+        """The tensors counted so far as Weights."""
         return Weights(
             quantisation=quantisation,
             layers=tuple(LayerWeights(**layer) for layer in self.layers),

@@ -52,7 +52,7 @@ class Mamba2(Recurrent):
         return 6.0 * queries * self.inner * self.state
 
     def cache_shards(self, tensor_parallel: int) -> int:
-        """By head."""
+        """Parts that the state is divided into over the ranks: by head."""
         return min(tensor_parallel, self.heads)
 
 
@@ -90,7 +90,7 @@ class Mamba1(Recurrent):
         return 6.0 * queries * self.inner * self.state
 
     def cache_shards(self, tensor_parallel: int) -> int:
-        """By channel."""
+        """Parts that the state is divided into over the ranks: by channel."""
         return tensor_parallel
 
 
@@ -120,7 +120,7 @@ class ShortConvolution(Recurrent):
         return 2.0 * queries * self.width * (self.kernel + 1)
 
     def cache_shards(self, tensor_parallel: int) -> int:
-        """By channel."""
+        """Parts that the state is divided into over the ranks: by channel."""
         return tensor_parallel
 
 
@@ -162,7 +162,7 @@ class KimiDelta(Recurrent):
         return 8.0 * queries * self._width * self.head_dim
 
     def cache_shards(self, tensor_parallel: int) -> int:
-        """By head."""
+        """Parts that the state is divided into over the ranks: by head."""
         return min(tensor_parallel, self.heads)
 
 
@@ -200,5 +200,5 @@ class LightningAttention(Recurrent):
         return 4.0 * queries * self.heads * self.head_dim * self.head_dim
 
     def cache_shards(self, tensor_parallel: int) -> int:
-        """By head."""
+        """Parts that the state is divided into over the ranks: by head."""
         return min(tensor_parallel, self.heads)

@@ -42,7 +42,7 @@ class Tensor:
 
     @property
     def elements(self) -> int:
-        """Parameters in the tensor."""
+        """Parameters in the tensor, all copies of it together."""
         return self.rows * self.columns * self.count
 
     @property

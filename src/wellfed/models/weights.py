@@ -22,7 +22,7 @@ class LayerWeights:
 
     @property
     def total(self) -> float:
-        """All parts."""
+        """Bytes of all parts of the layer."""
         return self.attention + self.dense_ffn + self.routed_experts + self.shared_experts + self.router + self.norms
 
     @property

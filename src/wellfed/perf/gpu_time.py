@@ -28,7 +28,7 @@ class Cost:
 
     @property
     def total(self) -> float:
-        """The p-norm of both."""
+        """Seconds: the p-norm of memory's and computing's."""
         return joined(self.memory, self.compute, self.norm)
 
     @property
@@ -164,7 +164,7 @@ def launches(works: tuple[Work, ...], rates: GpuRates) -> float:
 
 
 def decode_launches(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
-    """Latency between dependent kernels."""
+    """Seconds that a decode step loses between kernels that wait for one another."""
     return launches(step.works, rates) * (rates.launch_cycles / device.clock_hz + rates.launch_us * 1e-6)
 
 
@@ -185,7 +185,7 @@ def host_work(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
 
 
 def logits(step: Pass, device: GpuDevice, rates: GpuRates) -> float:
-    """Logits to the host."""
+    """Seconds in which logits are copied to the host."""
     return step.logits_bytes / (device.host_link * rates.link_fraction)
 
 

@@ -36,15 +36,15 @@ class ExpandedLatentAttention(LatentAttention):
         return self._expanded * context
 
     def cache_read_elements(self, context: int) -> int:
-        """The whole cache."""
+        """Elements that a step reads: the whole cache."""
         return self._expanded * context
 
     def score_flops(self, queries: int, context: int) -> float:
-        """As multi-head attention."""
+        """FLOP of scores and their sums over expanded keys and values, as in multi-head attention."""
         return 2.0 * self._expanded * visible_pairs(queries, context)
 
     def cache_shards(self, tensor_parallel: int) -> int:
-        """By head."""
+        """Parts that the cache is divided into over the ranks: by head."""
         return min(tensor_parallel, self.heads)
 
 

@@ -95,7 +95,7 @@ def layer_kinds(model: Model, layers: Iterable[int]) -> tuple[tuple[Layer, int],
 
 
 def head_work(model: Model, weights: Weights, step: Step) -> Work:
-    """The output projection."""
+    """What the output projection asks of a step."""
     flops = 2 * model.vocabulary * model.hidden * step.logits
     kind = weights.types.get(Part.OUTPUT) or weights.types.get(Part.EMBEDDING, "")
     mix = weights.mixes.get(Part.OUTPUT) or weights.mixes.get(Part.EMBEDDING, ())

@@ -74,7 +74,7 @@ class _Bid:
         return self.request.machine
 
     def offer(self, calibration: Calibration) -> Offer:
-        """With its plan's estimate."""
+        """The offer, with its plan estimated whole."""
         request = self.request
         computed = estimate(request, calibration)
         plan = Plan(request.machine, request.model, request.weights, request.layout, request.workload, computed)

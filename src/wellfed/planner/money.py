@@ -61,7 +61,7 @@ class Money:
         return sum(parts) if parts else None
 
     def sentences(self) -> tuple[Message, ...]:
-        """Energy, cost, break-even."""
+        """What it costs in sentences: energy, tokens, when a machine has paid for itself."""
         lines = []
         if self.joules_per_token is not None:
             lines.append(message(

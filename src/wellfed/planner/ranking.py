@@ -241,7 +241,7 @@ class Queue:
                 count += 1
 
     def all(self) -> Iterator[tuple[Place, Contender]]:
-        """Settled or not."""
+        """Every place with its contender, settled or not."""
         yield from self.settled
         yield from self.waiting
 

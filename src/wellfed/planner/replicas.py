@@ -27,7 +27,7 @@ class Replicas:
     gpus_each: int
 
     def sentence(self) -> Message:
-        """In one sentence."""
+        """How many replicas the load takes, in one sentence."""
         most, rate = Amount(self.most_rate, ""), Amount(self.wanted_rate, "")
         if self.count <= self.here:
             return counted(

@@ -41,7 +41,7 @@ class TrainingAnswer:
 
     @property
     def best(self) -> TrainingPlan | None:
-        """The quickest that fits."""
+        """The quickest plan that fits; None where none does."""
         return self.plans[0] if self.plans else None
 
 

@@ -29,12 +29,12 @@ DMI = "/sys/firmware/dmi/tables/DMI"
 
 
 def no_gpu_spec(name: str, memory_bytes: int | None) -> GpuSpec | None:
-    """Knows no card."""
+    """Stands for a catalogue that knows no card."""
     return None
 
 
 def no_cpu_spec(name: str, cores: int | None) -> CpuSpec | None:
-    """Knows no CPU."""
+    """Stands for a catalogue that knows no CPU."""
     return None
 
 

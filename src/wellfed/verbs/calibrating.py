@@ -75,7 +75,7 @@ def _prepared(model: str, options: Options, say: Told) -> Prepared:
 
 
 def keep(calibration: OwnCalibration) -> str:
-    """Write it; the path."""
+    """Write this machine's calibration; returns the file's path."""
     return str(save_calibration(calibration))
 
 

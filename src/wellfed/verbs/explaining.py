@@ -60,7 +60,7 @@ def _explained(fault: Fault) -> Explained:
 
 
 def document(explained: Explained) -> dict[str, Any]:
-    """For `--json`."""
+    """What `explain --json` prints."""
     fault = explained.fault
     return {
         "fault": None if fault is None else fault.id,

@@ -52,7 +52,7 @@ class Round:
 
 
 def where(db: Path | None) -> Path:
-    """The history's file."""
+    """The file that keeps the history: `db`, or the usual one."""
     return db if db is not None else folder() / NAME
 
 

@@ -56,7 +56,7 @@ class Reading:
         self._thread.start()
 
     def close(self) -> None:
-        """Read no more."""
+        """Let the driver go: nothing is read after this."""
         self._end.set()
 
     def _loop(self) -> None:

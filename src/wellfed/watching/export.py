@@ -123,11 +123,11 @@ class Exporter:
         self._thread.start()
 
     def update(self, target: str, diagnosis: Diagnosis) -> None:
-        """A new page."""
+        """Put this diagnosis on the page that is served."""
         self._page = prometheus_text(target, diagnosis, self.facts).encode("utf-8", "replace")
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop serving the page."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(timeout=_WITHIN_S)

@@ -169,7 +169,7 @@ class ProbeView:
 
     @property
     def answered(self) -> int:
-        """How many were answered."""
+        """How many probes were answered."""
         return round(self.asked * (1 - (self.failed or 0.0)))
 
     @property

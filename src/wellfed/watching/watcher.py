@@ -84,7 +84,7 @@ class Sampler:
                 sampler.close()
 
     def sample(self) -> Sample:
-        """Now."""
+        """What all samplers tell now."""
         used = os.times()
         return Sample(
             t=time.monotonic(),

@@ -180,7 +180,7 @@ def _thread(series: Sequence[tuple[float, Thread]], span: float) -> ThreadView |
 
 
 def sockets(samples: Sequence[Sample]) -> SocketView | None:
-    """Queues at the port."""
+    """Queues at the engine's port over the window; None where they are not told."""
     readings: list[tuple[float, Sockets]] = [(s.t, s.sockets) for s in samples if s.sockets is not None]
     if not readings:
         return None

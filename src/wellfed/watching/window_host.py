@@ -65,7 +65,7 @@ def host(samples: Sequence[Sample], engine: ProcessView | None) -> HostView | No
 
 
 def cgroup(samples: Sequence[Sample]) -> CgroupView | None:
-    """Quota and memory limit."""
+    """How the control group's CPU quota and memory limit were met over the window."""
     readings: list[tuple[float, Cgroup]] = [(s.t, s.cgroup) for s in samples if s.cgroup is not None]
     if not readings:
         return None

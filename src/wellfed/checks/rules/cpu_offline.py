@@ -86,7 +86,7 @@ def spans(cpus: Iterable[int]) -> str:
 
 
 def repair(machine: Machine) -> Machine:
-    """All present CPUs online."""
+    """The machine with all CPUs online that are present."""
     missed = offline(machine)
     if not missed:
         return machine

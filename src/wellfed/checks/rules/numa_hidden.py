@@ -56,7 +56,7 @@ def _all_cpus(machine: Machine) -> bool:
 
 
 def repair(machine: Machine) -> Machine:
-    """A node per socket."""
+    """The machine with a NUMA node for each socket."""
     if len(machine.sockets) < 2 or len(cpu_nodes(machine)) >= len(machine.sockets) or not machine.numa_nodes:
         return machine
     joined = machine.numa_nodes[0]

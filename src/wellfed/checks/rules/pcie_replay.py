@@ -109,7 +109,7 @@ def _counts(device: PciDevice) -> tuple[int | None, ...]:
 
 
 def repair(machine: Machine) -> Machine:
-    """All counters at zero."""
+    """The machine with all replay counters at zero."""
     devices = by_address(machine)
     touched = {device.address for gpu in machine.gpus for device in path_up(devices, gpu.pci_address or "")}
     clean = {

@@ -48,7 +48,7 @@ def against(machine: Machine, estimate: Estimate) -> Iterable[Finding]:
 
 
 def repair(machine: Machine) -> Machine:
-    """Plenty."""
+    """The machine with plenty of shared memory."""
     size = machine.os.shared_memory_bytes
     if size is None:
         return machine

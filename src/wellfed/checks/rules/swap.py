@@ -46,7 +46,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def repair(machine: Machine) -> Machine:
-    """Nothing swapped out."""
+    """The machine with nothing swapped out."""
     if not machine.os.swap_used_bytes:
         return machine
     return replace(machine, os=replace(machine.os, swap_used_bytes=0))

@@ -37,7 +37,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def repair(machine: Machine) -> Machine:
-    """On request."""
+    """The machine with huge pages for programs that ask for them (`madvise`)."""
     if machine.os.transparent_huge_pages != "never":
         return machine
     return replace(machine, os=replace(machine.os, transparent_huge_pages="madvise"))

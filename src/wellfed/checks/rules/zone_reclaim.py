@@ -37,7 +37,7 @@ def judge(machine: Machine) -> Iterable[Finding]:
 
 
 def repair(machine: Machine) -> Machine:
-    """Off."""
+    """The machine with zone reclaim off."""
     mode = 0 if machine.os.zone_reclaim_mode else machine.os.zone_reclaim_mode
     return replace(machine, os=replace(machine.os, zone_reclaim_mode=mode))
 

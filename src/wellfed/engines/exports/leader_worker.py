@@ -22,7 +22,7 @@ def leader_command(spec: LaunchSpec) -> list[str]:
 
 
 def worker_command(spec: LaunchSpec) -> list[str]:
-    """Joins the leader."""
+    """The command with which a worker joins the leader."""
     return _shell(spanning(spec).other(_words(spec), _GROUP))
 
 

@@ -120,11 +120,11 @@ class _Beside:
     kernels: float = 0.0
 
     def read(self, part: Part) -> float:
-        """Bytes in 16 bits."""
+        """Bytes of the adapters' matrices beside this part that a pass reads, in 16 bits."""
         return 0.0 if self.adapted is None else 2 * self.active * self.adapted.elements.get(part, 0.0)
 
     def flops(self, part: Part) -> float:
-        """For each token."""
+        """FLOP of them for each token."""
         return 0.0 if self.adapted is None else 2 * self.adapted.elements.get(part, 0.0)
 
 

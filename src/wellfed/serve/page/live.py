@@ -38,7 +38,7 @@ class Live:
         return watched.recording()
 
     def end(self) -> None:
-        """Stop all."""
+        """Stop sampling every engine that is watched."""
         with self._lock:
             for watched in self._watched.values():
                 watched.end()

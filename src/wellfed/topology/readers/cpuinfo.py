@@ -13,7 +13,7 @@ from wellfed.topology.snapshot import Snapshot, Tree
 
 
 def recognises(text: str) -> bool:
-    """A processor's block."""
+    """Whether a processor's block stands in the text."""
     numbered = re.search(r"^processor\s*:\s*\d+\s*$", text, re.M)
     return bool(numbered and re.search(r"^(?:model name|cpu model|CPU part)\s*:", text, re.M))
 

@@ -17,7 +17,7 @@ _HOLDER = re.compile(r"\S+\(\d+M\)")
 
 
 def recognises(text: str) -> bool:
-    """A card's line."""
+    """Whether a card's line stands in the text."""
     return _CARD.search(text) is not None
 
 

@@ -26,7 +26,7 @@ def recognises(text: str) -> bool:
 
 
 def parse(text: str) -> Machine:
-    """Cards, CPU, RAM."""
+    """The cards, CPU and RAM that the text names."""
     blocks = list(_blocks(text))
     cards = [card for kind, block in blocks if kind == "graphics card" and (card := _card(block)) is not None]
     cards = cards or list(_short_cards(text))

@@ -37,7 +37,7 @@ def recognises(text: str) -> bool:
 
 
 def parse(text: str) -> Machine:
-    """Slots, processors, cards."""
+    """The slots, processors and cards that the text names."""
     nodes = list(_json(text)) or list(_nodes(text)) or list(_short(text))
     banks = [facts for name, facts in nodes if name.partition(":")[0] == "bank"]
     displays = [facts for name, facts in nodes if name.partition(":")[0] == "display"]

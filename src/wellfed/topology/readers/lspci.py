@@ -44,7 +44,7 @@ def _line_at(text: str, start: int) -> str:
 
 
 def parse(text: str) -> Machine:
-    """Every listed function."""
+    """Every PCI function that is listed."""
     devices: dict[str, PciDevice] = {}
     for header, body in _blocks(text):
         device = _device(header, body)

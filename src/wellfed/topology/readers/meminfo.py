@@ -23,12 +23,12 @@ _POWERS = {"B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}  # of 1024
 
 
 def recognises_meminfo(text: str) -> bool:
-    """The kernel's own lines."""
+    """Whether the kernel's own lines stand in the text."""
     return any(match[1] == "MemTotal" for match in _MEMINFO.finditer(text))
 
 
 def parse_meminfo(text: str) -> Machine:
-    """Sizes in bytes."""
+    """The machine's memory and swap."""
     sizes: dict[str, int] = {}
     for match in _MEMINFO.finditer(text):
         sizes.setdefault(match[1], int(match[2]) << 10)

@@ -30,7 +30,7 @@ def recognises(text: str) -> bool:
 
 
 def parse(text: str) -> Machine:
-    """Cards with their memory."""
+    """The cards with their memory."""
     if "MTSMI LOG" in text:
         return _machine_of(text)
     marks = list(_FIRST.finditer(text))

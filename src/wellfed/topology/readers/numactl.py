@@ -16,7 +16,7 @@ def recognises(text: str) -> bool:
 
 
 def parse(text: str) -> Machine:
-    """The nodes."""
+    """The NUMA nodes with CPUs, memory and distances."""
     cpus = {int(m[1]): _numbers(m[2]) for m in re.finditer(r"^node (\d+) cpus:(.*)$", text, re.M)}
     sizes = _megabytes(text, "size")
     free = _megabytes(text, "free")

@@ -14,7 +14,7 @@ from wellfed.topology.readers.xml import parse_xml
 
 
 def recognises(text: str) -> bool:
-    """The root element."""
+    """Whether the text has nvidia-smi's root element."""
     return "<nvidia_smi_log" in text[:4000]
 
 

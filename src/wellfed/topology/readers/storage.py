@@ -54,7 +54,7 @@ def recognises(text: str) -> bool:
 
 
 def parse(text: str) -> Machine:
-    """Disks and mounts."""
+    """The disks and what is mounted where."""
     return partial_machine(disks=(*_mounts(text), *_blocks(text)))
 
 

@@ -19,7 +19,7 @@ def recognises(text: str) -> bool:
 
 
 def parse(text: str) -> Machine:
-    """Kernel, architecture, WSL."""
+    """Kernel and architecture, and whether it is WSL."""
     line = _LINE.search(text)
     kernel = line[1] if line else None
     return partial_machine(

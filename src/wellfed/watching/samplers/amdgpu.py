@@ -39,7 +39,7 @@ class AmdSampler:
         return len(self._cards)
 
     def sample(self) -> tuple[Gpu, ...]:
-        """Now."""
+        """What the cards' files tell now."""
         if self._count % _SLOW_EVERY == 0:
             self._slow = {card.address: _seldom(card) for card in self._cards}
         self._count += 1

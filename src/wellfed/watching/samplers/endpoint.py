@@ -43,7 +43,7 @@ class EndpointSampler:
         return last
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop asking the endpoint."""
         self._end.set()
 
     def _ask_on(self) -> None:

@@ -25,7 +25,7 @@ class HostSampler:
         self._clocks: dict[int, tuple[float | None, float | None]] = {}
 
     def sample(self) -> Host:
-        """Now."""
+        """What the host's counters tell now."""
         if self._count % _CLOCKS_EVERY == 0:
             self._clocks = self._read_clocks()
         self._count += 1

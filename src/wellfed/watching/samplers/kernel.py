@@ -92,7 +92,7 @@ class KernelSampler:
         self._memory: tuple[int | None, int | None] = (None, None)
 
     def sample(self) -> Kernel:
-        """Now."""
+        """What the kernel's counters and log tell now."""
         for record in self._records():
             self._log.add(record)
         if self._count % _EVERY == 0:
@@ -112,7 +112,7 @@ class KernelSampler:
         )
 
     def close(self) -> None:
-        """Let the log go."""
+        """Close the kernel's log."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

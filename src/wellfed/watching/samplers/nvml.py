@@ -39,7 +39,7 @@ class GpuSampler:
         return len(self._handles)
 
     def sample(self) -> tuple[Gpu, ...]:
-        """Now."""
+        """What the driver tells of the GPUs now."""
         self._collect_xids()
         gpus = tuple(self._gpu(index, handle) for index, handle in enumerate(self._handles) if handle is not None)
         self._count += 1

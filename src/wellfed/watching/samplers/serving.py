@@ -53,7 +53,7 @@ class Dialect:
 
 
 def named(*names: str) -> tuple[Metric, ...]:
-    """Metrics by name alone."""
+    """Metrics that are known by their names alone, whatever their labels."""
     return tuple(map(Metric, names))
 
 
