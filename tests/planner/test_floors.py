@@ -63,16 +63,21 @@ def test_the_order_is_that_of_all_estimates(case: Case, monkeypatch: pytest.Monk
 def test_no_estimate_beats_its_bound(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     model, keywords = case
     bounds: list[tuple[Speeds, Speeds]] = []
-    settle = search.Search._settled
 
-    def settled(self: search.Search, request: Request, outs: object) -> object:
-        bound = fastest(request, self.calibration)
-        for one in settle(self, request, outs):  # type: ignore[arg-type]
-            if bound is not None:
-                bounds.append((bound, speeds_of(one.plan.estimate)))
-            yield one
+    def watch(name: str) -> None:
+        become = getattr(search.Search, name)
 
-    monkeypatch.setattr(search.Search, "_settled", settled)
+        def watched(self: search.Search, request: Request, outs: object) -> object:
+            bound = fastest(request, self.calibration)
+            for one in become(self, request, outs):
+                if bound is not None and one.settle is None:
+                    bounds.append((bound, speeds_of(one.plan.estimate)))
+                yield one
+
+        monkeypatch.setattr(search.Search, name, watched)
+
+    watch("_settled")
+    watch("_timed")
     list(plan(model, **keywords).answer.ranking.plans)
     assert bounds
     for bound, true in bounds:

@@ -1,32 +1,42 @@
-"""What no estimate of a layout can beat, for the price of a few sums: of layouts that a CPU computes a part of.
+"""What no estimate of a layout can beat, for the price of a few sums: of layouts that local engines run.
 
-Weights in RAM are read once for every pass, however well all else overlaps, and those on the GPUs by them in turn:
+Weights in RAM are read once for every pass, however well all else overlaps, and those on the GPUs by them in turn, as
+fast as the engine achieves on the fastest of them:
 
-    pass   = bytes in RAM that it reads / bandwidth of the CPUs' share + the rest / the fastest GPU's bandwidth
-    prompt = micro-batches x bytes in RAM that one reads / that bandwidth, or the link's where they are copied over it
+    pass   = bytes in RAM that it reads / bandwidth of the CPUs' share + the rest / the GPU's bandwidth, where routed
+             experts take as long as their weights' unpacking at least
+    prompt = micro-batches x bytes in RAM that one reads / that bandwidth, or the link's where they are copied over it,
+             + what one reads on the GPUs / the bandwidth of all
     token  = pass + prompts of the others that come between
 
-Of a division by what fits, at least what the GPUs' memory is too small for lies in RAM. Nearly all of such a layout's
-time is this, so that a search settles and estimates a few of them instead of all.
+Of a division by what fits, at least what the GPUs' memory is too small for lies in RAM. Most of such a layout's time is
+this, so that a search settles and estimates a few of them instead of all.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine
 from wellfed.models.ffn import MoeFfn
+from wellfed.models.model import Model
+from wellfed.models.tensor import Part
+from wellfed.models.weights import Weights
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Speeds
-from wellfed.nouns.layout import EXPERTS_ON_CPU, MOST_SLOTS, SOME_EXPERTS, SOME_LAYERS
+from wellfed.nouns.layout import ALL_GPU, EXPERTS_ON_CPU, MOST_SLOTS, SOME_EXPERTS, SOME_LAYERS, BackEnd
 from wellfed.nouns.plan import Request
 from wellfed.perf.cpu import cpu_bandwidth
+from wellfed.perf.gpu import GpuDevice, build_name, gpu_device
 from wellfed.perf.gpu_pass import prompt_steps
+from wellfed.perf.gpu_rates import gpu_rates, weight_kind
 from wellfed.perf.hybrid import link_bytes_per_s, micro_batch, streams
+from wellfed.perf.identity import per_object_and_values
 from wellfed.perf.memory.devices import gpu_capacity_bytes, gpu_free_bytes
-from wellfed.perf.memory.held import weight_sums
-from wellfed.perf.ops import expert_share, layer_kinds
+from wellfed.perf.memory.held import residents, weight_sums
+from wellfed.perf.ops import expert_share, layer_kinds, part_elements
 from wellfed.perf.prefix import as_computed
 
 
@@ -44,11 +54,13 @@ def fastest(request: Request, calibration: Calibration) -> Speeds | None:
     if not layout.engine.is_local or layout.speculation is not None or layout.overrides:
         return None
     away = _in_ram(request)
-    if not away.plain and not away.routed:
+    devices = () if layout.offload.cpu_only else _devices(request.machine, layout.back_end)
+    if not away.plain and not away.routed and (layout.offload != ALL_GPU or not devices):
         return None
     running = 1 if load.request_rate is not None else min(max(1, load.concurrency), layout.slots(MOST_SLOTS))
-    step_s = _cpu_s(request, calibration, away, running) + _gpu_s(request, away, running)
-    prompt_s = _prompt_s(as_computed(request), calibration, away)
+    gpus = [_achieved(device, request, calibration) for device in devices]
+    step_s = _cpu_s(request, calibration, away, running) + _gpu_s(request, gpus, away, running)
+    prompt_s = _prompt_s(as_computed(request), calibration, gpus, away)
     token_s = step_s + (running - 1) * prompt_s / max(1, load.output_tokens)
     return Speeds(prompt_s, token_s, math.inf if load.request_rate is not None else running / token_s)
 
@@ -87,27 +99,69 @@ def _reached(request: Request, tokens: float) -> float:
 
 def _cpu_s(request: Request, calibration: Calibration, away: _InRam, tokens: float) -> float:
     """Seconds in which the CPUs read what so many tokens need of the weights in RAM."""
+    if not away.plain and not away.routed:
+        return 0.0
     bandwidth, _ = cpu_bandwidth(request.machine, request.layout, calibration)
     pieces = bandwidth * calibration.value("cpu", "expert_fraction")
     return away.plain / bandwidth + away.routed * _reached(request, tokens) / pieces
 
 
-def _gpu_s(request: Request, away: _InRam, tokens: float) -> float:
-    """Seconds in which the GPUs, in turn, read what so many tokens need of the other weights."""
-    layout, sums = request.layout, weight_sums(request.weights)
-    rates = [gpu.spec.memory_bandwidth_bytes_per_s for gpu in request.machine.gpus[: layout.gpus] if gpu.spec]
-    if not rates or layout.offload.cpu_only:
-        return 0.0
-    routed = sums.routed[-1] - away.routed
-    rest = sums.resident(0, len(request.weights.layers)) - away.plain + routed * _reached(request, tokens)
-    return max(0.0, rest) / max(rates)
+@dataclass(frozen=True, slots=True)
+class _Achieved:
+    """What an engine reaches on a GPU, in bytes of weights a second: read, and of routed experts unpacked."""
+
+    read: float
+    unpacked: float
 
 
-def _prompt_s(request: Request, calibration: Calibration, away: _InRam) -> float:
-    """Seconds in which the micro-batches of a prompt read the weights in RAM, or have them copied to a GPU."""
+@per_object_and_values
+def _devices(machine: Machine, back_end: BackEnd | None) -> tuple[GpuDevice, ...]:
+    """The kinds of the machine's GPUs; none where one has no data sheet."""
+    if not all(gpu.spec for gpu in machine.gpus):
+        return ()
+    return tuple(dict.fromkeys(gpu_device(gpu, machine, back_end) for gpu in machine.gpus))
+
+
+def _achieved(device: GpuDevice, request: Request, calibration: Calibration) -> _Achieved:
+    rates = gpu_rates(calibration, device, build_name(request.layout))
+    kind = weight_kind(request.weights.types.get(Part.ROUTED_EXPERTS, ""))
+    unpacked = device.issue_hz * rates.weights_per_cycle[kind] * _expert_bytes(request.weights, request.model)
+    return _Achieved(device.bandwidth * rates.bandwidth_fraction, unpacked)
+
+
+@per_object_and_values
+def _expert_bytes(weights: Weights, model: Model) -> float:
+    """Bytes of an element of routed experts, in the layer where it takes most; 0 without any."""
+    sizes = (
+        (held.routed_experts, part_elements(layer, model.hidden).get(Part.ROUTED_EXPERTS))
+        for layer, held in zip(model.layers, weights.layers, strict=True)
+    )
+    return max((size / elements for size, elements in sizes if elements), default=0.0)
+
+
+def _on_gpus(request: Request, away: _InRam, tokens: float) -> tuple[float, float]:
+    """Bytes that so many tokens need of the weights outside RAM: of routed experts, and of the others."""
+    sums = weight_sums(request.weights)
+    plain = max(0.0, residents(request.weights)[-1] - away.plain)
+    return plain, max(0.0, sums.routed[-1] - away.routed) * _reached(request, tokens)
+
+
+def _gpu_s(request: Request, gpus: Sequence[_Achieved], away: _InRam, tokens: float) -> float:
+    """Seconds in which the GPUs, in turn, read and unpack what so many tokens need of the other weights."""
+    plain, routed = _on_gpus(request, away, tokens)
+    times = [plain / gpu.read + (routed / min(gpu.read, gpu.unpacked) if routed else 0.0) for gpu in gpus]
+    return min(times, default=0.0)
+
+
+def _prompt_s(request: Request, calibration: Calibration, gpus: Sequence[_Achieved], away: _InRam) -> float:
+    """Seconds in which the micro-batches of a prompt read the weights in RAM, or have them copied to a GPU; and in
+    which the GPUs read the others, all at the same time.
+    """
     layout, load = request.layout, request.workload
     step, repeats = prompt_steps(max(1, load.prompt_tokens), load.depth_tokens, micro_batch(layout))
+    together = sum(_on_gpus(request, away, step.tokens)) / max(1, layout.gpus)
+    read_s = min((together / gpu.read for gpu in gpus), default=0.0)
     if not streams(request, step):
-        return repeats * _cpu_s(request, calibration, away, step.tokens)
+        return repeats * (_cpu_s(request, calibration, away, step.tokens) + read_s)
     copied = away.plain + away.routed * _reached(request, step.tokens)
-    return repeats * copied / link_bytes_per_s(request.machine, layout, calibration)
+    return repeats * (copied / link_bytes_per_s(request.machine, layout, calibration) + read_s)

@@ -18,7 +18,7 @@ from wellfed.models.quantisation import Quantisation, weights
 from wellfed.models.weights import Weights
 from wellfed.nouns.calibration import Calibration
 from wellfed.nouns.estimate import Estimate, Speeds, speeds_of
-from wellfed.nouns.layout import MOST_SLOTS, DraftKind, Layout, Speculation
+from wellfed.nouns.layout import ALL_GPU, MOST_SLOTS, DraftKind, Layout, Speculation
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate, speeds
@@ -162,25 +162,38 @@ class Search:
         return Ranking(standings, outs, refused or (), count + dominated.dismissed)
 
     def _contenders(self, request: Request, outs: Outs) -> Iterator[Contender]:
-        """The layout under its bound, where it has one; else what it is when its offload is settled and estimated."""
-        bound = fastest(request, self.calibration)
+        """The layout under its bound, where it has one; else what it is when its offload is settled."""
+        bound = None if request.layout.offload == ALL_GPU else fastest(request, self.calibration)
         if bound is None:
             yield from self._settled(request, outs)
         else:
-            rank = self._rank(request.layout, request.workload, bound)
-            yield Contender(request.layout, request.workload, rank, settle=lambda: self._settled(request, outs))
+            yield self._under(bound, request, partial(self._settled, request, outs))
 
     def _settled(self, request: Request, outs: Outs) -> Iterator[Contender]:
-        """The layout estimated, with "as much as fits" replaced by a number; nothing where it does not fit."""
+        """The layout with "as much as fits" replaced by a number, estimated or, on GPUs alone, under its bound; nothing
+        where it does not fit.
+        """
         for filled in as_many_as_fit(request):
             if not outs.fits(filled):
                 continue
-            try:
-                rank = self._rank(filled.layout, filled.workload, speeds(filled, self.calibration))
-            except Unsupported as error:
-                outs.refuse(filled, error)
-                continue
-            yield Contender(filled.layout, filled.workload, rank, look=partial(self._plan, filled))
+            bound = fastest(filled, self.calibration) if filled.layout.offload == ALL_GPU else None
+            if bound is None:
+                yield from self._timed(filled, outs)
+            else:
+                yield self._under(bound, filled, partial(self._timed, filled, outs))
+
+    def _under(self, bound: Speeds, request: Request, settle: Callable[[], Iterator[Contender]]) -> Contender:
+        rank = self._rank(request.layout, request.workload, bound)
+        return Contender(request.layout, request.workload, rank, settle=settle)
+
+    def _timed(self, request: Request, outs: Outs) -> Iterator[Contender]:
+        """A layout that fits, estimated; nothing where it cannot be."""
+        try:
+            rank = self._rank(request.layout, request.workload, speeds(request, self.calibration))
+        except Unsupported as error:
+            outs.refuse(request, error)
+            return
+        yield Contender(request.layout, request.workload, rank, look=partial(self._plan, request))
 
     def requests(self, layouts: Iterable[Layout]) -> Iterator[Request]:
         """The layouts as questions under the workload, with "as much as fits" replaced by a number."""
