@@ -32,6 +32,33 @@ def test_a_part_leads_to_its_own_family(name: str, begins: str) -> None:
     assert all(part.startswith(begins) for part in near)
 
 
+@pytest.mark.parametrize(
+    ("name", "form", "other"),
+    [
+        ("m4 ultra", "Ultra", "M4"),
+        ("m6 max", "Max", None),
+        ("rtx 3060 super", "SUPER", "GeForce RTX 3060"),
+        ("rtx 4050 ti", "Ti", "GeForce RTX 4050 Laptop"),
+        ("rx 9080 xt", "XT", "Radeon RX 9070 GRE"),
+        ("h200 pcie", "PCIe", "H200 SXM5"),
+        ("rx 6900 gre", "GRE", None),
+    ],
+)
+def test_parts_of_the_named_form_come_first(name: str, form: str, other: str | None) -> None:
+    near = near_parts(name)
+    assert form in near[0] and form in near[1]
+    assert other is None or other in near[2:]
+    assert all(find_gpu(part) for part in near), "what is offered can be typed"
+    assert len(near) == len(set(near))
+
+
+@pytest.mark.parametrize("name", ["a100 sxm 48gb", "m5 max 1gb", "v100 sxm2 64gb"])
+def test_a_size_that_there_is_not_leads_to_the_sizes_of_that_form(name: str) -> None:
+    near = near_parts(name)
+    form = name.split()[1]
+    assert near and all(form in part.lower() and part.endswith("GB") for part in near)
+
+
 @pytest.mark.parametrize("name", ["tpu v5e", "pg506", "t5", "l60"])
 def test_a_part_of_no_family_leads_nowhere_else(name: str) -> None:
     assert near_parts(name) == ()

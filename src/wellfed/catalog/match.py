@@ -218,10 +218,16 @@ def _assumptions(query: Query, best: Hit, hits: Sequence[Hit]) -> list[Assumptio
 
 
 def near(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
-    """Parts whose words are all in the name (of another size, say), else of its family, else with a like name."""
-    same = [p.row.name for p in parts if any(form.needed and form.needed <= query.words for form in p.forms)]
+    """Parts whose words are all in the name (of another size, say), else of its family, else with a like name.
+
+    Where the name has a word that tells forms apart (Ultra, Ti, SXM), those that have it, too, come first: an "m4
+    ultra" leads to the other Ultras before it leads to the M4.
+    """
+    same = [p for p in parts if any(form.needed and form.needed <= query.words for form in p.forms)]
+    if formed := _of_one_form(query, same, parts):
+        return formed
     if same:
-        return tuple(same[:_OFFERED])
+        return tuple(p.row.name for p in same[:_OFFERED])
     if family := relatives(query, parts):
         return family
     by_name = {" ".join(w for w in p.row.name.lower().split() if w not in _BRANDS): p.row.name for p in parts}
@@ -230,11 +236,47 @@ def near(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
 
 _OFFERED = 4
 _LIKE = 0.75  # a slip of the pen, not another part
+# What tells parts of one number or generation apart.
+_FORM_NAMES = frozenset({
+    "ultra", "max", "pro", "ti", "super", "xt", "xtx", "gre", "laptop", "mobile", "maxq", "sxm", "sxm2", "sxm3", "sxm4",
+    "sxm5", "pcie", "nvl", "oam", "ada", "blackwell",
+})  # fmt: skip
+
+
+def _of_one_form(query: Query, same: Sequence[Part], parts: Sequence[Part]) -> tuple[str, ...]:
+    """Parts that have most of the name's form words, those of its number before others of the same maker, then one
+    without; nothing where it has none, or no part has one of them. Parts that only sizes tell apart count once.
+    """
+    wanted = query.words & _FORM_NAMES
+    makers = {p.row.values["vendor"] for p in same}
+    related = (p for _, apart, p in _related(query, parts) if apart < _FAR)
+    pool = {p.row.name: p for p in (*same, *related) if not makers or p.row.values["vendor"] in makers}.values()
+    shared = {p.row.name: len(wanted & p.words) for p in pool}
+    if not any(shared.values()):
+        return ()
+    whole = [p.row.name for p in same if shared[p.row.name] == len(wanted)]
+    if whole:
+        return tuple(whole[:_OFFERED])  # only sizes are another's
+    ranked = sorted(pool, key=lambda p: _form_rank(p, wanted))  # stable: of its number, then the nearest
+    formed = dict.fromkeys(_bare(p) for p in ranked if shared[p.row.name])
+    others = dict.fromkeys(_bare(p) for p in ranked if not shared[p.row.name])
+    first = list(formed)[: _OFFERED - bool(others)]
+    return (*first, *list(others)[: _OFFERED - len(first)])
+
+
+def _form_rank(part: Part, wanted: frozenset[str]) -> tuple[int, int]:
+    """Most of the wanted form words first, of those the fewest others."""
+    shared = len(wanted & part.words)
+    return -shared, len((part.words & _FORM_NAMES) - wanted) if shared else 0
+
+
+def _bare(part: Part) -> str:
+    return _SIZES.sub("", part.row.name)
 
 
 def relatives(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
     """Up to four parts of the query's family (its RTX, Xeon Gold, MI ...), the nearest model numbers first."""
-    return tuple(dict.fromkeys(name for _, _, name in _related(query, parts)))[:_OFFERED]
+    return tuple(dict.fromkeys(part.row.name for _, _, part in _related(query, parts)))[:_OFFERED]
 
 
 def kinship(query: Query, parts: Sequence[Part]) -> int:
@@ -243,20 +285,19 @@ def kinship(query: Query, parts: Sequence[Part]) -> int:
     return related[0][0] if related else 0
 
 
-def _related(query: Query, parts: Sequence[Part]) -> list[tuple[int, float, str]]:
-    """Of the parts with most of the query's letters: how much that is, how far the number is off, the name; nearest
-    first. What stands in a part's name counts more than what its family is also called.
+def _related(query: Query, parts: Sequence[Part]) -> list[tuple[int, float, Part]]:
+    """Of the parts with most of the query's letters: how much that is, how far the number is off; nearest first. What
+    stands in a part's name counts more than what its family is also called.
     """
-    letters, number = _letters(query.words), _number(query.words)
+    letters = _letters(query.words)
     scored = []
     for part in parts:
         named = _letters(part.words | frozenset().union(*(form.needed for form in part.forms)))
         kin = _OWN_NAME * len(letters & named) + len((letters - named) & part.allowed)
         if kin:
-            scored.append((kin, _apart(number, _number(part.words)), part.order, part.row.name))
+            scored.append((kin, _apart(query.words, part.words), part))
     most = max((score[0] for score in scored), default=0)
-    nearest_first = sorted(score[1:] for score in scored if score[0] == most)
-    return [(most, distance, name) for distance, _, name in nearest_first]
+    return sorted((score for score in scored if score[0] == most), key=lambda score: (score[1], score[2].order))
 
 
 _OWN_NAME = 2
@@ -272,17 +313,29 @@ _FAMILY = regex(r"[a-z]{2,}|[a-z](?=\d{3})")
 _TIERED = 4  # digits: the first two tell the generation, the last two the place in it
 
 
-def _apart(wanted: int | None, other: int | None) -> float:
-    """How far model numbers are apart: of four digits by place in a generation first, then by generation."""
-    if wanted is None:
-        return 0.0
-    other = other or 0
-    if len(str(wanted)) == len(str(other)) == _TIERED:
-        return abs(wanted % 100 - other % 100) / 100 + abs(wanted // 100 - other // 100) / 200
-    return abs(other - wanted) / max(wanted, 1)
+def _apart(wanted: frozenset[str], other: frozenset[str]) -> float:
+    """How far model numbers are apart: of four digits by place in a generation first, then by generation. Names of a
+    letter and a digit (M4) by the digit.
+    """
+    number, near_number = _number(wanted), _number(other) or 0
+    if number is None:
+        generation, near_generation = _generation(wanted), _generation(other)
+        return 0.0 if generation is None else _FAR if near_generation is None else abs(generation - near_generation)
+    if len(str(number)) == len(str(near_number)) == _TIERED:
+        return abs(number % 100 - near_number % 100) / 100 + abs(number // 100 - near_number // 100) / 200
+    return abs(near_number - number) / max(number, 1)
+
+
+_FAR = 10.0  # generations: what has none is behind all that have one
 
 
 def _number(words: frozenset[str]) -> int | None:
     """The model number: the longest run of digits."""
     runs = [run for word in words for run in re.findall(r"\d{2,}", word)]
     return int(max(runs, key=len)) if runs else None
+
+
+def _generation(words: frozenset[str]) -> int | None:
+    """The digit of a name that is a letter and a digit."""
+    digits = [int(word[1]) for word in words if re.fullmatch(r"[a-z]\d", word)]
+    return max(digits, default=None)
