@@ -172,7 +172,7 @@ _EXLLAMA: Mapping[str, Setter] = {
 _LMDEPLOY: Mapping[str, Setter] = {
     "tp": degree("tensor_parallel"), "max-batch-size": field("max_sequences"), "quant-policy": kv_bits,
     "cache-max-entry-count": option("free_gpu_memory_fraction"), "max-prefill-token-num": field("batch_tokens"),
-    "dtype": quantised,
+    "dtype": computed_in,
 }  # fmt: skip
 _DS4: Mapping[str, Setter] = {"batched-session": field("max_sequences")}
 SETTINGS: Mapping[Engine, Mapping[str, Setter]] = {

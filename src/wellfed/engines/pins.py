@@ -13,7 +13,7 @@ from wellfed.engines.setters import Change, NotModelled, amount
 from wellfed.engines.typed_flags import is_placeholder, is_quiet
 from wellfed.errors import BadInput, nearest
 from wellfed.frozen import dataclass
-from wellfed.message import Listing, message
+from wellfed.message import Listing, Message, message
 from wellfed.nouns.layout import Engine, Layout
 
 __all__ = ["SETTINGS", "Pins", "pinned", "pins", "pins_by_engine", "variants"]
@@ -46,15 +46,32 @@ def pins(engine: Engine, settings: Iterable[str]) -> Pins:
 
 def pins_by_engine(engines: Iterable[Engine], settings: Sequence[str]) -> dict[Engine, Pins]:
     """The settings for each of `engines` that has all of them. Raises BadInput where none has."""
-    by_engine, first_error = {}, None
+    by_engine: dict[Engine, Pins] = {}
+    errors: dict[Engine, BadInput] = {}
     for engine in engines:
         try:
             by_engine[engine] = pins(engine, settings)
         except BadInput as error:
-            first_error = first_error or error
-    if not by_engine and first_error is not None:
-        raise first_error
+            errors[engine] = error
+    if not by_engine and errors:
+        raise _tellingest(errors, {_parted(text)[0] for text in settings})
     return by_engine
+
+
+def _tellingest(errors: Mapping[Engine, BadInput], keys: set[str]) -> BadInput:
+    """The error of an engine that has all settings and not their values; else that of a setting that none has."""
+    for engine, error in errors.items():
+        if all(_has(engine, key) for key in keys):
+            return error
+    nowhere = next((key for key in sorted(keys) if not any(_has(engine, key) for engine in errors)), None)
+    if nowhere is None or len(errors) == 1:
+        return next(iter(errors.values()))
+    problem = message("set.unknown.anywhere", "no engine has a setting {key} that is modelled", key=nowhere)
+    return BadInput(problem, _instead(nowhere, errors))
+
+
+def _has(engine: Engine, key: str) -> bool:
+    return key in SETTINGS[engine] or key in CONTEXT
 
 
 def _parted(text: str) -> tuple[str, str]:
@@ -86,10 +103,10 @@ def pinned(engine: Engine, pairs: Iterable[tuple[str, str]], strict: bool) -> Pi
                 ignored.append(key)
         except NotModelled as error:
             if strict:
-                raise _cannot_be(key, value) from error
+                raise _cannot_be(engine, key, value) from error
             ignored.append(f"{key} ({error})")
         except ValueError as error:
-            raise _cannot_be(key, value) from error
+            raise _cannot_be(engine, key, value) from error
     applied = Pins(tuple(changes)).applied(Layout(engine, ""))
     slots = applied.max_sequences if applied.max_sequences > 1 or any(key in _SLOTS for key, _ in read) else None
     places = any(key in _PLACES for key, _ in read)
@@ -97,17 +114,30 @@ def pinned(engine: Engine, pairs: Iterable[tuple[str, str]], strict: bool) -> Pi
     return Pins(tuple(changes), context, slots, tuple(ignored), applied.speculation is not None, places, flash)
 
 
-def _cannot_be(key: str, value: str) -> BadInput:
+def _cannot_be(engine: Engine, key: str, value: str) -> BadInput:
+    from wellfed.engines.values import right_values
+
     said = message("set.value", "{key} cannot be {value}", key=key, value=value or "empty")
     if is_placeholder(value):
         return BadInput(said, message("set.placeholder.hint", "put its value in that place"))
-    return BadInput(said, message("set.value.hint", "as the engine's own help has it"))
+    return BadInput(said, right_values(engine, key) or message("set.value.hint", "as the engine's own help has it"))
 
 
 def _unknown(engine: Engine, key: str) -> BadInput:
-    near = nearest(key, [*SETTINGS[engine], *CONTEXT]) or tuple(sorted(SETTINGS[engine]))
     problem = message("set.unknown", "{engine} has no setting {key} that is modelled", engine=engine.value, key=key)
-    return BadInput(problem, message("set.unknown.hint", "settings: {names}", names=Listing(near)))
+    return BadInput(problem, _instead(key, [engine]))
+
+
+def _instead(key: str, engines: Iterable[Engine]) -> Message:
+    """What to do about a setting that `engines` lack: leave it out, name an engine that has it, or one like it."""
+    if is_quiet(key):
+        return message("set.unknown.quiet", "it changes neither memory nor speed as they are modelled: leave it out")
+    others = tuple(engine.value for engine in Engine if engine in SETTINGS and _has(engine, key))
+    if others:
+        return message("set.unknown.others", "settings of that name: {engines} (-e names the engine)",
+                       engines=Listing(others))  # fmt: skip
+    names = sorted({name for engine in engines for name in (*SETTINGS[engine], *CONTEXT)})
+    return message("set.unknown.hint", "settings: {names}", names=Listing(nearest(key, names) or tuple(names)))
 
 
 def variants(layouts: Iterable[Layout], pinned: Mapping[Engine, Pins]) -> Iterator[Layout]:

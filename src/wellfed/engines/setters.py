@@ -126,8 +126,14 @@ def quantised(text: str) -> Change:
     return change
 
 
+# vllm/config/model.py (ModelDType), python/sglang/srt/server_args.py (--dtype)
+_COMPUTED_IN = frozenset({"auto", "half", "float16", "bfloat16", "float", "float32"})
+
+
 def computed_in(text: str) -> Change:
     """`--dtype`: what weights of 16 bits become, and the cache with them where nobody names its type."""
+    if text.lower() not in _COMPUTED_IN:
+        raise ValueError(text)
     made = quantised(text)
 
     def change(layout: Layout) -> Layout:

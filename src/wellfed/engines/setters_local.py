@@ -197,8 +197,10 @@ def rpc_servers(text: str) -> Change:
     elif all(_ADDRESS.fullmatch(part) for part in parts):
         away = [part for part in parts if not _HERE.match(part)]
         told, addresses = str(len(away)), ",".join(parts)
-    else:
+    elif all(part[-1:].isalpha() for part in parts):
         told, addresses = ",".join(str(parse_bytes(part)) + "B" for part in parts), ""
+    else:
+        raise ValueError(text)
 
     def change(layout: Layout) -> Layout:
         kept = tuple(pair for pair in layout.options if pair[0] not in (RPC, ADDRESSES))

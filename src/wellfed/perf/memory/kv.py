@@ -32,14 +32,15 @@ _PAGE = 256  # llama.cpp rounds a context up to this many cells
 @lru_cache(maxsize=128)
 def _pair(kv_type: str) -> tuple[float, float]:
     keys, _, values = kv_type.lower().partition("/")
-    sizes = [_ELEMENT_BYTES.get(name) for name in (keys, values or keys)]
-    if sizes[0] is None or sizes[1] is None:
-        near = nearest(kv_type, _ELEMENT_BYTES)
-        raise BadInput(
-            sentence("kv.unknown-kv-cache", "unknown KV cache type: {kv_type!r}", kv_type=kv_type),
-            sentence("kv.one", "one of {near}", near=listed(near or sorted(_ELEMENT_BYTES))),
-        )
-    return sizes[0], sizes[1]
+    pair = keys, values or keys
+    for name in pair:
+        if name not in _ELEMENT_BYTES:
+            near = nearest(name, _ELEMENT_BYTES)
+            raise BadInput(
+                sentence("kv.unknown-kv-cache", "unknown KV cache type: {kv_type!r}", kv_type=name),
+                sentence("kv.one", "one of {near}", near=listed(near or sorted(_ELEMENT_BYTES))),
+            )
+    return _ELEMENT_BYTES[pair[0]], _ELEMENT_BYTES[pair[1]]
 
 
 def kv_element_bytes(kv_type: str) -> float:
