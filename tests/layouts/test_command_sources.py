@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from documents import estimated
 from wellfed.cli.main import cli
 from wellfed.engines.compose_file import chosen_line, engine_lines
 from wellfed.errors import BadInput
@@ -50,10 +50,7 @@ ON = "2x rtx 4090, ryzen 9 7950x, 64gb"
 
 
 def asked(what: str, on: str = ON) -> dict[str, Any]:
-    done = CliRunner().invoke(cli, ["plan", "--on", on, "--from-command", what, "--json"])
-    assert done.exit_code in (0, 1), done.output
-    found: dict[str, Any] = json.loads(done.output)
-    return found
+    return estimated(what, on)
 
 
 def test_the_one_engine_of_a_compose_file(tmp_path: Path) -> None:

@@ -7,9 +7,8 @@ import shlex
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from wellfed.cli.main import cli
+from documents import planned
 from wellfed.engines.command_line import command
 from wellfed.engines.spec import Endpoint
 from wellfed.launch.programs import nominal, recorded_flags
@@ -17,13 +16,6 @@ from wellfed.nouns.layout import Engine
 from wellfed.planner.kinds import describe
 from wellfed.units import GIB
 from wellfed.verbs import commands, planning
-
-
-def asked(*words: str) -> dict[str, Any]:
-    done = CliRunner().invoke(cli, ["plan", *words, "--json"])
-    assert done.exit_code in (0, 1), done.output
-    found: dict[str, Any] = json.loads(done.output)
-    return found
 
 
 def weights_gib(plan: dict[str, Any]) -> float:
@@ -38,15 +30,15 @@ class TestLmdeploy:
         line = "lmdeploy serve api_server Qwen/Qwen3-32B-AWQ --tp 2 --session-len 8192 --cache-max-entry-count {share}"
         pools = []
         for share in ("0.8", "0.4"):
-            gpu = asked("--from-command", line.format(share=share), "--on", self.ON)["as_it_is"]["memory"][0]
+            gpu = planned("--from-command", line.format(share=share), "--on", self.ON)["as_it_is"]["memory"][0]
             pools.append(gpu["spare_bytes"] + next(t["bytes"] for t in gpu["terms"] if t["name"] == "kv"))
         assert pools[0] / pools[1] == pytest.approx(2, rel=0.01)
 
     def test_it_is_planned_where_it_is_named_only(self) -> None:
-        assert {p["layout"]["engine"] for p in asked("qwen3-14b", "--on", self.ON, "-e", "lmdeploy")["plans"]} == {
+        assert {p["layout"]["engine"] for p in planned("qwen3-14b", "--on", self.ON, "-e", "lmdeploy")["plans"]} == {
             "lmdeploy"
         }
-        plans = asked("qwen3-14b", "--on", self.ON, "--top", "50")["plans"]
+        plans = planned("qwen3-14b", "--on", self.ON, "--top", "50")["plans"]
         assert not {"lmdeploy", "ds4"} & {p["layout"]["engine"] for p in plans}
 
     @pytest.mark.parametrize("kind", ["f16", "int8"])
@@ -72,7 +64,7 @@ class TestDs4:
     def test_its_own_files_have_their_published_size(self) -> None:
         """DeepSeek-V4-Flash about 81 GiB, GLM-5.3-Flash about 90 GiB (docs/MODELS.md of antirez/ds4)."""
         for name, gib in (("deepseek-v4-flash", 81), ("glm-5.3-flash", 90)):
-            plan = asked(name, "-e", "ds4", "--on", "mac studio m3 ultra 256gb", "-q", "iq2_xxs")["plans"][0]
+            plan = planned(name, "-e", "ds4", "--on", "mac studio m3 ultra 256gb", "-q", "iq2_xxs")["plans"][0]
             held = sum(
                 t["bytes"]
                 for d in plan["memory"]
@@ -83,7 +75,7 @@ class TestDs4:
             assert held / GIB == pytest.approx(gib, rel=0.05)
 
     def test_it_runs_few_models(self) -> None:
-        refused = asked("qwen3-8b", "-e", "ds4", "--on", "dgx spark")["refused"]
+        refused = planned("qwen3-8b", "-e", "ds4", "--on", "dgx spark")["refused"]
         assert any("deepseek-v4" in row["reason"] for row in refused)
 
     def test_its_command_is_read_back(self) -> None:
@@ -93,12 +85,12 @@ class TestDs4:
 
 def test_tabbyapi_is_read() -> None:
     line = "python3 main.py --model-dir models --model-name Qwen3-32B-exl3-4.0bpw --max-seq-len 32768 --cache-mode Q6"
-    found = asked("--from-command", line, "--on", "rtx 4090, ryzen 9 7950x, 64gb")
+    found = planned("--from-command", line, "--on", "rtx 4090, ryzen 9 7950x, 64gb")
     assert found["engine"] == "exllamav3" and found["as_it_is"]["layout"]["kv_type"] == "q6_0"
 
 
 def test_ollama_is_named_and_what_to_type_is_its_own() -> None:
-    found = asked("qwen3:14b", "-e", "ollama", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "--context", "16384")
+    found = planned("qwen3:14b", "-e", "ollama", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "--context", "16384")
     assert "Ollama" in found["plans"][0]["description"]
     typed = json.dumps(found)
     assert "--export ollama" in typed and "OLLAMA_CONTEXT_LENGTH=16384" in typed and "ollama run qwen3:14b" in typed
@@ -107,7 +99,7 @@ def test_ollama_is_named_and_what_to_type_is_its_own() -> None:
 def test_ollamas_files_are_its_own() -> None:
     """Its Qwen3 keeps the values' projection in 16 bits."""
     where = ("--on", "rtx 4090, ryzen 9 7950x, 64gb", "-q", "q4_k_m")
-    own, other = (asked("qwen3-8b", "-e", engine, *where)["plans"][0] for engine in ("ollama", "llama.cpp"))
+    own, other = (planned("qwen3-8b", "-e", engine, *where)["plans"][0] for engine in ("ollama", "llama.cpp"))
     assert weights_gib(own) > 1.01 * weights_gib(other)
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from documents import planned
 from wellfed.cli.main import cli
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Plan, Request
@@ -30,13 +31,6 @@ def best(engine: Engine = Engine.VLLM, load: Workload = LOAD, **options: Any) ->
     asked = planning.PlanOptions(on=options.pop("on", ON), engines=(engine,), workload=load, **options)
     found = planning.plan("qwen3-14b", asked).ranking.best
     assert found is not None
-    return found
-
-
-def asked(*words: str) -> dict[str, Any]:
-    done = CliRunner().invoke(cli, ["plan", *words, "--json"])
-    assert done.exit_code in (0, 1), done.output
-    found: dict[str, Any] = json.loads(done.output)
     return found
 
 
@@ -122,21 +116,21 @@ class TestTiers:
         words = ("qwen3-14b", "--on", ON, "-e", "vllm", "--prompt", "16000", "--shared-prefix", "12000", "--top", "1")
         done = CliRunner().invoke(cli, ["plan", *words])
         assert done.exit_code == 0 and "copying 12,000 in takes" in done.output
-        rows = asked(*words)["plans"][0]["cache_tiers"]
+        rows = planned(*words)["plans"][0]["cache_tiers"]
         assert [row["place"] for row in rows] == ["gpu", "ram", "disk"]
 
     def test_cache_in_ram_is_in_its_ledger_and_on_the_command_line(self) -> None:
         words = ("qwen3-14b", "--on", ON, "-e", "vllm", "--set", "kv-offloading-size=40")
-        ram = next(device for device in asked(*words)["plans"][0]["memory"] if device["device"] == "ram")
+        ram = next(device for device in planned(*words)["plans"][0]["memory"] if device["device"] == "ram")
         assert next(t["bytes"] for t in ram["terms"] if t["name"] == "kv offload") == 40 * GIB
         done = CliRunner().invoke(cli, ["run", *words, "--dry-run"])
         assert "--kv-offloading-size 40" in done.output
-        too_much = asked("qwen3-14b", "--on", ON, "-e", "vllm", "--set", "kv-offloading-size=200")
+        too_much = planned("qwen3-14b", "--on", ON, "-e", "vllm", "--set", "kv-offloading-size=200")
         assert not too_much["plans"]
 
     def test_a_hierarchical_cache_is_a_multiple_of_the_pool(self) -> None:
         line = "python -m sglang.launch_server --model-path Qwen/Qwen3-8B --enable-hierarchical-cache --hicache-ratio 3"
-        found = asked("--from-command", line, "--on", "rtx 4090, ryzen 9 7950x, 128gb")["as_it_is"]
+        found = planned("--from-command", line, "--on", "rtx 4090, ryzen 9 7950x, 128gb")["as_it_is"]
         gpu, ram = found["memory"]
         pool = gpu["spare_bytes"] + next(t["bytes"] for t in gpu["terms"] if t["name"] == "kv")
         assert next(t["bytes"] for t in ram["terms"] if t["name"] == "kv offload") == pytest.approx(3 * pool)
@@ -144,7 +138,9 @@ class TestTiers:
 
 class TestAdapters:
     def test_they_are_in_the_ledger_of_every_engine_that_serves_them(self) -> None:
-        plans = asked("llama-3.1-8b", "--on", "rtx 3090, ryzen 9 7950x, 64gb", "--lora", "4@64", "--top", "20")["plans"]
+        plans = planned("llama-3.1-8b", "--on", "rtx 3090, ryzen 9 7950x, 64gb", "--lora", "4@64", "--top", "20")[
+            "plans"
+        ]
         assert {plan["layout"]["engine"] for plan in plans} >= {"llama.cpp", "vllm"}
         for plan in plans:
             gpu = plan["memory"][0]
@@ -153,11 +149,11 @@ class TestAdapters:
                 assert held == pytest.approx(81_920 * 32 * 64 * 4 * 2)
 
     def test_others_are_refused_with_the_reason(self) -> None:
-        refused = asked("qwen3-30b-a3b", "--on", "rtx 3090, ryzen 9 7950x, 64gb", "--lora", "2")["refused"]
+        refused = planned("qwen3-30b-a3b", "--on", "rtx 3090, ryzen 9 7950x, 64gb", "--lora", "2")["refused"]
         assert any("adapters" in row["reason"] for row in refused)
 
     def test_they_reach_the_commands(self) -> None:
-        plan = asked("llama-3.1-8b", "--on", "rtx 3090, ryzen 9 7950x, 64gb", "-e", "vllm", "--lora", "4@50")
+        plan = planned("llama-3.1-8b", "--on", "rtx 3090, ryzen 9 7950x, 64gb", "-e", "vllm", "--lora", "4@50")
         commands = " ".join(step["command"] for step in plan["next"]) if "next" in plan else json.dumps(plan)
         assert "--max-loras 4 --max-lora-rank 64" in commands
 
@@ -181,7 +177,7 @@ class TestAdapters:
         assert many == pytest.approx(few)
 
     def test_tensorrt_llm_is_told_of_them(self) -> None:
-        plan = asked("llama-3.1-8b", "--on", "rtx 3090, ryzen 9 7950x, 64gb", "-e", "tensorrt-llm", "--lora", "4@50")
+        plan = planned("llama-3.1-8b", "--on", "rtx 3090, ryzen 9 7950x, 64gb", "-e", "tensorrt-llm", "--lora", "4@50")
         ours = plan["plans"][0]["next"][0]["command"]
         assert "--lora 4@50" in ours
         done = CliRunner().invoke(cli, [*shlex.split(ours)[1:]])

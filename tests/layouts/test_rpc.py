@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from documents import planned
 from wellfed.cli.main import cli
 from wellfed.engines.pins import pins
 from wellfed.errors import BadInput
@@ -19,17 +20,12 @@ from wellfed.perf.memory.remote import count, local_gpus
 from wellfed.units import GIB
 
 CARD = "rtx 3090, ryzen 9 5950x, 64gb"
-
-
-def asked(*words: str) -> dict[str, Any]:
-    done = CliRunner().invoke(cli, ["plan", *words, "--json"])
-    assert done.exit_code in (0, 1), done.output
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+MODEL = ("llama-3.3-70b", "-q", "q4_k_m", "-e", "llama.cpp")
+ON_THREE = (*MODEL, "--on", CARD, "--nodes", "3", "--network", "10Gb")
 
 
 def best(*words: str) -> dict[str, Any]:
-    plan: dict[str, Any] = asked(*words)["plans"][0]
+    plan: dict[str, Any] = planned(*words)["plans"][0]
     return plan
 
 
@@ -43,14 +39,12 @@ def held(plan: dict[str, Any], name: str) -> dict[str, float]:
 
 def llama(*more: str, nodes: int = 3) -> dict[str, Any]:
     on = (*("--on", CARD), *(("--nodes", str(nodes), "--network", "10Gb") if nodes > 1 else ()))
-    return best("llama-3.3-70b", "-q", "q4_k_m", "-e", "llama.cpp", *on, *more)
+    return best(*MODEL, *on, *more)
 
 
 def test_what_one_machine_cannot_hold_is_divided_over_three() -> None:
     """39.6 GiB of weights; 24 GiB on each card. The token embedding stays in this machine's RAM."""
-    assert not asked("llama-3.3-70b", "-q", "q4_k_m", "-e", "llama.cpp", "--on", "rtx 3090, ryzen 9 5950x, 16gb")[
-        "plans"
-    ]
+    assert not planned(*MODEL, "--on", "rtx 3090, ryzen 9 5950x, 16gb")["plans"]
     plan = llama("--set", "rpc=2")
     weights = held(plan, "weights")
     assert set(weights) == {"rpc1", "rpc2", "gpu0", "ram"} and plan["fits"]
@@ -75,7 +69,7 @@ def test_a_slower_network_is_never_quicker_and_none_is_assumed_aloud() -> None:
     quick, slow = (best(*words, "--network", rate) for rate in ("100Gb", "1Gb"))
     assert quick["decode_tok_s"]["value"] > slow["decode_tok_s"]["value"]
     assert quick["ttft_s"]["value"] < slow["ttft_s"]["value"]
-    untold = asked(*words)
+    untold = planned(*words)
     assert "no network was told" in json.dumps(untold)
     assert untold["plans"][0]["decode_tok_s"]["value"] == pytest.approx(slow["decode_tok_s"]["value"])
 
@@ -90,26 +84,13 @@ def test_one_pool_of_this_machine_is_not_the_others() -> None:
     """Four machines of 128 GB that share RAM with their GPU hold what one cannot; RAM's ledger is this machine's."""
     line = "llama-server -m DeepSeek-R1-Q4_K_M.gguf -ngl 99 -c 4096 --rpc 10.0.0.2:50052,10.0.0.3:50052,10.0.0.4:50052"
     words = ("--on", "ryzen ai max+ 395, 128gb", "--nodes", "4", "--network", "5Gb", "--from-command", line)
-    found = asked(*words)["as_it_is"]
+    found = planned(*words)["as_it_is"]
     ram = next(device for device in found["memory"] if device["device"] == "ram")
     assert found["fits"] and sum(term["bytes"] for term in ram["terms"]) < 128 * GIB
 
 
 def test_what_is_typed_names_servers_and_what_they_start() -> None:
-    words = [
-        "plan",
-        "llama-3.3-70b",
-        "-q",
-        "q4_k_m",
-        "-e",
-        "llama.cpp",
-        "--on",
-        CARD,
-        "--nodes",
-        "3",
-        "--network",
-        "10Gb",
-    ]
+    words = ("plan", *ON_THREE)
     text = CliRunner().invoke(cli, [*words, "--set", "rpc=2"]).output
     assert "rpc-server --host 0.0.0.0 --port 50052" in text and "2 of them behind RPC" in text
     typed = next(line for line in text.splitlines() if line.strip().startswith("llama-server"))
@@ -120,7 +101,7 @@ def test_what_is_typed_names_servers_and_what_they_start() -> None:
 
 def test_a_server_on_this_host_is_no_other_machine() -> None:
     line = "llama-server -m Qwen3-8B-Q4_K_M.gguf -ngl 99 -c 4096 --rpc localhost:50052,127.0.0.1:50053"
-    found = asked("--on", CARD, "--from-command", line)["as_it_is"]
+    found = planned("--on", CARD, "--from-command", line)["as_it_is"]
     assert found["layout"]["gpus"] == 1
 
 
@@ -141,20 +122,7 @@ def test_what_is_no_server(text: str) -> None:
 
 @pytest.mark.parametrize("export", ["script", "compose", "systemd", "kubernetes"])
 def test_it_is_written_down(export: str) -> None:
-    words = [
-        "run",
-        "llama-3.3-70b",
-        "-q",
-        "q4_k_m",
-        "-e",
-        "llama.cpp",
-        "--on",
-        CARD,
-        "--nodes",
-        "3",
-        "--network",
-        "10Gb",
-    ]
+    words = ("run", *ON_THREE)
     done = CliRunner().invoke(cli, [*words, "--set", "rpc=2", "--export", export])
     assert done.exit_code == 0, done.output
     assert "--rpc" in done.output

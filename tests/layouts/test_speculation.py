@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from documents import planned
 from wellfed.cli.main import cli
 from wellfed.engines import llamacpp, sglang, vllm
 from wellfed.engines.command_line import command
@@ -22,34 +22,27 @@ BIG = "8x h200 sxm, 2x xeon 8480, 1tb"
 PAIR = "2x rtx 4090, ryzen 9 7950x, 128gb"
 
 
-def answer(*words: str) -> dict[str, Any]:
-    done = CliRunner().invoke(cli, ["plan", *words, "--json"])
-    assert done.exit_code in (0, 1), done.output
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
 def terms(plan: dict[str, Any], device: int = 0) -> set[str]:
     return {term["name"] for term in plan["memory"][device]["terms"]}
 
 
 def test_prediction_layers_are_tried_unasked_and_nothing_else_is() -> None:
-    found = answer("deepseek-r1", "--on", BIG, "-e", "sglang")
+    found = planned("deepseek-r1", "--on", BIG, "-e", "sglang")
     drafted = [plan for plan in found["plans"] if "speculation" in plan["layout"]]
     assert drafted and {plan["layout"]["speculation"]["kind"] for plan in drafted} == {"mtp"}
     assert found["drafting"]["id"] in {"speculate.faster", "speculate.slower"}
     assert {"draft weights", "draft kv"} <= terms(drafted[0])
-    plain = answer("llama-3.1-8b", "--on", PAIR, "-e", "vllm")
+    plain = planned("llama-3.1-8b", "--on", PAIR, "-e", "vllm")
     assert plain["drafting"] is None and all("speculation" not in plan["layout"] for plan in plain["plans"])
 
 
 def test_none_is_none() -> None:
-    found = answer("deepseek-r1", "--on", BIG, "-e", "sglang", "--speculate", "none")
+    found = planned("deepseek-r1", "--on", BIG, "-e", "sglang", "--speculate", "none")
     assert all("speculation" not in plan["layout"] for plan in found["plans"])
 
 
 def test_asked_for_it_is_planned_and_nothing_else() -> None:
-    found = answer(
+    found = planned(
         "llama-3.3-70b", "--on", PAIR, "-q", "q4_k_m", "-e", "llama.cpp", "--speculate", "draft:llama-3.2-1b@4"
     )
     assert found["plans"]
@@ -60,7 +53,7 @@ def test_asked_for_it_is_planned_and_nothing_else() -> None:
 
 def test_more_acceptance_is_never_slower_and_none_is_slower_than_without() -> None:
     def rate(*words: str) -> float:
-        best = answer("llama-3.3-70b", "--on", PAIR, "-q", "q4_k_m", "-e", "llama.cpp", *words)["plans"][0]
+        best = planned("llama-3.3-70b", "--on", PAIR, "-q", "q4_k_m", "-e", "llama.cpp", *words)["plans"][0]
         return float(best["decode_tok_s"]["value"])
 
     drafted = [rate("--speculate", "draft:llama-3.2-1b@4", "--acceptance", share) for share in ("0.1", "0.5", "0.9")]
@@ -124,19 +117,19 @@ def test_no_text_does_more_than_raise(text: str) -> None:
 
 
 def test_an_answer_says_which_version_it_is_for() -> None:
-    found = answer("qwen3-8b", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "-e", "vllm@0.11")
+    found = planned("qwen3-8b", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "-e", "vllm@0.11")
     assert {plan["engine_version"] for plan in found["plans"]} == {"0.11"}
-    unsaid = answer("qwen3-8b", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "-e", "vllm")
+    unsaid = planned("qwen3-8b", "--on", "rtx 4090, ryzen 9 7950x, 64gb", "-e", "vllm")
     assert {plan["engine_version"] for plan in unsaid["plans"]} == {CURRENT[Engine.VLLM]}
 
 
 def test_a_version_decides_what_runs_and_what_it_needs() -> None:
     on = ("--on", "tesla v100 sxm2 32gb, xeon 8480, 128gb", "-q", "bf16")
-    assert answer("qwen3-8b", *on, "-e", "vllm@0.10")["plans"] and not answer("qwen3-8b", *on, "-e", "vllm")["plans"]
+    assert planned("qwen3-8b", *on, "-e", "vllm@0.10")["plans"] and not planned("qwen3-8b", *on, "-e", "vllm")["plans"]
     line = ("--from-command", "llama-server -m DeepSeek-V4-Flash-UD-Q4_K_XL.gguf -c 1048576 -ngl 999", "--on", BIG)
     sizes = {}
     for build in ("llama.cpp@2026-07", "llama.cpp"):
-        plan = answer(*line, "-e", build)["as_it_is"]
+        plan = planned(*line, "-e", build)["as_it_is"]
         sizes[build] = next(term["bytes"] for term in plan["memory"][0]["terms"] if term["name"] == "compute")
     assert sizes["llama.cpp@2026-07"] > 10 * sizes["llama.cpp"]
 
@@ -150,7 +143,7 @@ def test_a_month_and_a_build_are_the_same_kind_of_version(build: int) -> None:
 def test_what_to_type_starts_what_was_planned() -> None:
     import shlex
 
-    best = answer("deepseek-r1", "--on", BIG, "-e", "sglang")["plans"][0]
+    best = planned("deepseek-r1", "--on", BIG, "-e", "sglang")["plans"][0]
     line = next(step["command"] for step in best["next"] if step["command"].startswith("wellfed run"))
     done = CliRunner().invoke(cli, shlex.split(line)[1:])
     assert done.exit_code == 0, done.output

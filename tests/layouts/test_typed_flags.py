@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from documents import estimated
 from wellfed.cli.main import cli
 from wellfed.engines.command_line import command
 from wellfed.engines.compose_file import engine_lines
@@ -27,10 +28,7 @@ def layout_of(line: str) -> Layout:
 
 
 def as_it_is(line: str, on: str = SERVER) -> dict[str, Any]:
-    done = CliRunner().invoke(cli, ["plan", "--on", on, "--from-command", line, "--json"])
-    assert done.exit_code in (0, 1), done.output
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return estimated(line, on)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wellfed.cli.main import cli
+from documents import planned
 from wellfed.engines import llamacpp, sglang, vllm
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.engines.spec import Endpoint
@@ -22,33 +20,26 @@ from wellfed.verbs import inputs, planning
 ON = "rtx 4090, ryzen 9 7950x, 2x32gb ddr5-5600"
 
 
-def answer(*words: str) -> dict[str, object]:
-    done = CliRunner().invoke(cli, ["plan", *words, "--json"])
-    assert done.exit_code in (0, 1), done.output
-    found: dict[str, object] = json.loads(done.output)
-    return found
-
-
 def types(found: dict[str, object]) -> set[str]:
     return {plan["layout"]["kv_type"] for plan in found["plans"]}  # type: ignore[index, attr-defined]
 
 
 def test_the_engines_own_type_where_it_fits() -> None:
-    assert types(answer("qwen3-14b", "--on", ON)) == {"f16"}
+    assert types(planned("qwen3-14b", "--on", ON)) == {"f16"}
 
 
 def test_a_named_type_is_planned_and_nothing_else() -> None:
-    found = answer("qwen3-14b", "--on", ON, "--kv-type", "q8_0")
+    found = planned("qwen3-14b", "--on", ON, "--kv-type", "q8_0")
     assert types(found) == {"q8_0"}
     assert {plan["layout"]["engine"] for plan in found["plans"]} <= {"llama.cpp", "ik_llama.cpp"}  # type: ignore[index, attr-defined]
 
 
 def test_coarser_by_itself_when_nothing_fits_and_said_in_the_headline() -> None:
     words = ("qwen3-32b", "--on", ON, "--engine", "vllm", "--quant", "int4", "--context", "32768")
-    found = answer(*words)
+    found = planned(*words)
     assert types(found) and "f16" not in types(found)
     assert "KV cache in" in found["verdict"]["why"]  # type: ignore[index]
-    assert answer(*words, "--kv-type", "f16")["plans"] == [], "a type that was named is never changed"
+    assert planned(*words, "--kv-type", "f16")["plans"] == [], "a type that was named is never changed"
 
 
 @pytest.mark.parametrize("name", ["q3", "", "fp8/", "fp8/fp8", "q8_0/none"])

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from samples import few
+from serve.started import started
 
 pytest.importorskip("fastapi", reason="needs the serve extra")
 pytest.importorskip("playwright", reason="needs playwright")
@@ -60,14 +59,8 @@ PAGES = {
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "wellfed", "serve", "--port", "0", "--workers", "2"],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    yield process.stdout.readline().strip()
-    process.send_signal(signal.SIGINT)
-    process.wait(20)
+    with started() as (address, _):
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ pytest.importorskip("fastapi", reason="needs the serve extra")
 import httpx
 import psutil
 
+from serve.started import started
 from wellfed.serve.pool import Pool
 from wellfed.serve.worker import Job
 
@@ -28,14 +28,8 @@ MACHINE = "rtx 4090, ryzen 9 7950x, 64gb"
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "wellfed", "serve", "--port", "0", "--workers", "2"],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    yield process.stdout.readline().strip()
-    process.send_signal(signal.SIGINT)
-    process.wait(20)
+    with started() as (address, _):
+        yield address
 
 
 def test_it_prints_its_url_and_answers(url: str) -> None:
@@ -108,13 +102,7 @@ def test_who_no_longer_waits_stops_the_computing() -> None:
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
 def test_a_client_that_goes_away_ends_its_computing(accept: str) -> None:
     """Over HTTP: the worker that computes is gone soon after the connection is."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "wellfed", "serve", "--port", "0", "--workers", "1"],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    address = process.stdout.readline().strip()
-    try:
+    with started(workers=1) as (address, process):
         httpx.post(f"{address}api/v1/resolve", json={"names": ["qwen3-8b"]}, timeout=60)
         worker = _worker_of(process.pid)
         body = {"on": "8x h200, 2x xeon 8480+", "all": True, "top": 100}
@@ -128,9 +116,6 @@ def test_a_client_that_goes_away_ends_its_computing(accept: str) -> None:
         worker.wait(20)
         answer = httpx.post(f"{address}api/v1/resolve", json={"names": ["qwen3-8b"]}, timeout=60)
         assert answer.status_code == 200 and _worker_of(process.pid).pid != worker.pid
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
 
 
 def _worker_of(server: int) -> psutil.Process:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def fit(
-    on: str | None = None,
+    on: str | Machine | None = None,
     use: str = "chat",
     top: int = 10,
     whole_families: bool = False,
@@ -24,21 +24,11 @@ def fit(
 ) -> Fit:
     """The models of the catalogue that a machine serves well, best first; `benchmark`: by another than the use's own.
 
-    Raises BadInput for an unknown use, or a benchmark that the use has not.
+    `on`: a machine, or how it is written; None is this one. Raises BadInput for an unknown use, or a benchmark that the
+    use has not.
     """
-    return fit_on(inputs.machine(on), use, top, whole_families, users, benchmark)
-
-
-def fit_on(
-    machine: Machine,
-    use: str = "chat",
-    top: int = 10,
-    whole_families: bool = False,
-    users: int = 1,
-    benchmark: str | None = None,
-) -> Fit:
-    """The same for a machine at hand."""
-    from wellfed.planner.fit import USES, fit
+    from wellfed.planner.fit import USES
+    from wellfed.planner.fit import fit as fitted
     from wellfed.planner.usable import usable
 
     if use not in USES:
@@ -46,13 +36,13 @@ def fit_on(
             sentence("fitting.no-such-use", "no such use: {use!r}", use=use),
             sentence("fitting.one", "one of {uses}", uses=listed(USES)),
         )
-    usable_machine = usable(machine)
+    usable_machine = usable(inputs.machine(on) if on is None or isinstance(on, str) else on)
     wanted = USES[use]
     if benchmark is not None:
         wanted = replace(wanted, benchmark=_benchmark(use, benchmark))
     if users > 1:
         wanted = replace(wanted, workload=replace(wanted.workload, concurrency=users))
-    return fit(usable_machine, wanted, inputs.calibration(machine=usable_machine), top, whole_families)
+    return fitted(usable_machine, wanted, inputs.calibration(machine=usable_machine), top, whole_families)
 
 
 def _benchmark(use: str, name: str) -> str:

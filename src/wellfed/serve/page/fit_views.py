@@ -44,7 +44,7 @@ def _fits_found(query: Query, files: list[Path], local: bool) -> dict[str, Any]:
 
     machine = machine_of(query, files, local)
     users = whole_number(query, "users", 1, 100_000) or 1
-    answer = fitting.fit_on(machine, first(query, "use") or "chat", _SHOWN, first(query, "all") is not None, users)
+    answer = fitting.fit(machine, first(query, "use") or "chat", _SHOWN, first(query, "all") is not None, users)
     return {
         "machine": words(machine_line(machine)), "rows": _rows(answer, query), "order": quality_line(answer),
         "looked": answer.looked_at, "known": answer.catalogued,
