@@ -10,6 +10,7 @@ from wellfed.accuracy import rows_mlperf, rows_serving
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
 from wellfed.accuracy.serving_notes import Degrees, degrees, pools, weight_format
 from wellfed.nouns.layout import Engine
+from wellfed.nouns.plan import Request
 
 ONE = "tp=8 pp=1 attn_dp=1 moe_tp=8 moe_ep=1; gemm=fp8 moe=fp8_block; random dataset (isl/osl range ratio ~0.8-1)"
 TWO = (
@@ -44,6 +45,7 @@ def cases(outcomes: tuple[Outcome, ...] | None) -> list[Case]:
         ("tp=36 pp=1 attn_dp=1 moe_tp=36 moe_ep=1", 36, True, Degrees(36, groups=36, experts=36)),
         ("tp=2 pp=2 attn_dp=1 moe_tp=1 moe_ep=1", 4, False, Degrees(2, pipeline=2)),
         ("tp=4 pp=1 attn_dp=1 moe_tp=1 moe_ep=1", 4, False, Degrees(4)),
+        ("tp=8 pp=1 attn_dp=8; flags --dp-size=8 --enable-dp-attention", 8, True, Degrees(8, groups=8)),
     ],
 )
 def test_degrees(notes: str, gpus: int, moe: bool, wanted: Degrees) -> None:
@@ -69,6 +71,41 @@ def test_a_row_becomes_its_request() -> None:
     assert request.workload.prompt_tokens == 922  # the middle of 0.8 to 1 times 1024
     assert first.group == "deepseek-r1 on B200 SXM 180GB"
     assert first.predict(CALIBRATION).value > 1
+
+
+SCRIPTED = f"{ONE}; measured=2025-10-01; origin=InferenceX dump"
+
+
+def asked(engine: Engine, **cells: str) -> Request:
+    return rows_serving.request_of(row(engine=engine.value, **cells), engine)
+
+
+def test_scripts_of_a_campaign_tell_what_its_table_leaves_out() -> None:
+    llama = {"model": "meta-llama/Llama-3.1-70B", "gpu_count": "4", "notes": SCRIPTED.replace("tp=8", "tp=4")}
+    collected = asked(Engine.TENSORRT_LLM, **llama)
+    assert dict(collected.layout.options) == {"tuned": "1", "batch_wait_iters": "20"}
+    assert (collected.layout.batch_tokens, collected.workload.requests) == (16_384, 640)
+    longer = asked(Engine.TENSORRT_LLM, **(llama | {"gen_len": "8192"}))
+    assert dict(longer.layout.options) == {"tuned": "1"}
+    assert asked(Engine.TENSORRT_LLM, notes=SCRIPTED).layout.batch_tokens == 64 + 1024 + 64
+    assert dict(asked(Engine.SGLANG, notes=SCRIPTED).layout.options)["recv_interval"] == "30"
+    assert asked(Engine.SGLANG, notes=SCRIPTED, gpu="B300 SXM").workload.requests == 64
+    files = asked(Engine.SGLANG, notes=SCRIPTED.replace("gemm=fp8", "gemm=nvfp4"), quant="fp4").weights
+    assert files.quantisation == "nvfp4-ffn-output"
+
+
+def test_lengths_that_are_not_drawn_are_equal() -> None:
+    drawn, campaign = asked(Engine.VLLM, notes=SCRIPTED), asked(Engine.VLLM, notes=f"{ONE}; origin=AIC team: a.csv")
+    assert (drawn.workload.prompt_tokens, drawn.workload.equal_lengths) == (922, False)
+    assert (campaign.workload.prompt_tokens, campaign.workload.equal_lengths) == (1024, True)
+    assert not asked(Engine.VLLM, notes="tp=8; dataset ShareGPT").workload.equal_lengths
+
+
+@pytest.mark.parametrize(("served", "outlier"), [("2.9", True), ("3.6", False)])
+def test_runs_that_are_offered_more_than_they_serve(served: str, outlier: bool) -> None:
+    notes = f"tp=8; rate=4 req/s Poisson, no concurrency cap; achieved {served} req/s; 600 requests"
+    by_metric = {case.metric: case.outlier for case in cases(rows_serving.interpret(row(engine="vllm", notes=notes)))}
+    assert (bool(by_metric["ttft_ms"]), by_metric["tpot_ms"]) == (outlier, "")
 
 
 def test_other_rows_are_left_to_others() -> None:

@@ -14,6 +14,7 @@ from wellfed.nouns.layout import Engine, Speculation
 from wellfed.nouns.plan import Request
 from wellfed.perf.serving import estimate_serving
 from wellfed.perf.serving.estimate import replica
+from wellfed.perf.serving.formats import TILED, formats, gpu_of
 from wellfed.perf.serving.knobs import Knobs
 from wellfed.perf.serving.load import closed_wait, fed, serve
 from wellfed.perf.serving.replica import mean_inverse
@@ -162,6 +163,38 @@ class TestLoad:
         often, seldom = (estimate_serving(one, CALIBRATION) for one in (asked, rarely))
         assert seldom.ttft_s.value > often.ttft_s.value + 10 * often.tpot_s.value
         assert seldom.tpot_s.value <= often.tpot_s.value
+
+    def test_prompts_that_are_collected_wait_as_many_passes(self) -> None:
+        asked = request("llama-3.1-70b", "fp8", gpus=4, engine=Engine.TENSORRT_LLM, clients=16)
+        collected = replace(asked, layout=replace(asked.layout, options=(("batch_wait_iters", "20"),)))
+        soon, late = (estimate_serving(load, CALIBRATION) for load in (asked, collected))
+        passes = (late.ttft_s.value - soon.ttft_s.value) / soon.tpot_s.value
+        assert 12 < passes < 24
+        assert late.tpot_s.value <= soon.tpot_s.value
+
+    @pytest.mark.parametrize(("clients", "longer"), [(1, False), (2, True), (32, True)])
+    def test_answers_of_one_length_keep_requests_together(self, clients: int, longer: bool) -> None:
+        asked = request("llama-3.1-8b", "bf16", gpus=1, clients=clients)
+        equal = replace(asked, workload=replace(asked.workload, equal_lengths=True))
+        apart, together = (estimate_serving(load, CALIBRATION).ttft_s.value for load in (asked, equal))
+        assert (together > 1.05 * apart) is longer
+        random = replace(equal, workload=replace(equal.workload, request_rate=0.2))
+        loose = replace(random, workload=replace(random.workload, equal_lengths=False))
+        assert estimate_serving(random, CALIBRATION).ttft_s == estimate_serving(loose, CALIBRATION).ttft_s
+
+
+class TestFormats:
+    @pytest.mark.parametrize(("name", "wanted"), [("llama-3.1-70b", "fp8"), ("qwen3-32b", TILED)])
+    def test_fp8_files_have_one_scale_or_tiles_by_family(self, name: str, wanted: str) -> None:
+        asked = request(name, "fp8", gpus=8)
+        assert formats(asked.weights, gpu_of(asked.machine))["dense_rate"] == wanted
+
+    def test_tiles_are_multiplied_slower(self) -> None:
+        asked = request("llama-3.1-70b", "fp8", gpus=8, prompt=8192)
+        tiles = {part: kind.replace("FP8-TENSOR", "FP8") for part, kind in asked.weights.types.items()}
+        tiled = replace(asked, weights=replace(asked.weights, types=tiles))
+        whole, scaled = (estimate_serving(load, CALIBRATION).ttft_s.value for load in (asked, tiled))
+        assert 1.2 < scaled / whole < 2.5
 
 
 class TestSpeculation:

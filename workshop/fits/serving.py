@@ -43,6 +43,7 @@ _COMMON = (
     Parameter("score_compute_fraction", 0.5, 0.05, 0.93, 0.3),
     Parameter("compute_fraction.fp16", 0.58, 0.2, 0.93, 0.1),
     Parameter("compute_fraction.fp8", 0.52, 0.2, 0.93, 0.1),
+    Parameter("compute_fraction.fp8-tiles", 0.45, 0.2, 0.93, 0.15),
     Parameter("compute_fraction.fp4", 0.52, 0.1, 0.93, 0.1),
     Parameter("compute_fraction.unpacked", 0.45, 0.1, 0.93, 0.2),
     Parameter("expert_compute_fraction", 0.8, 0.1, 1.0, 0.15),
@@ -58,6 +59,7 @@ _COMMON = (
     Parameter("bus_fraction", 0.75, 0.1, 0.93, 0.15),
     Parameter("exchange_s", 1e-5, 1e-6, 1e-4, 0.7),
     Parameter("clumping", 0.5, 0.02, 3.0, 0.5),
+    Parameter("in_step_prompts", 1.5, 0.1, 20.0, 0.1),
     Parameter("step_s", 1.2e-3, 1e-6, 1e-2, 0.15),
     Parameter("sequence_s", 8e-6, 1e-7, 2e-4, 0.5),
     Parameter("request_s", 0.008, 0.001, 0.1, 0.3),
@@ -79,7 +81,8 @@ _FACTORS = (
 # Left at 1: large chips of one maker reach the same share of their peaks, and a slower source is the source's matter.
 # Memory reads alike everywhere but where rows say otherwise.
 _TIED = frozenset(
-    {"compute_factor.hopper", "compute_factor.cdna3", "compute_factor.blackwell-gddr", "kernel_factor.halved"}
+    {"compute_factor.hopper", "compute_factor.cdna3", "compute_factor.blackwell-gddr", "compute_factor.ada"}
+    | {"kernel_factor.halved", "kernel_factor.gddr"}
     | {f"memory_factor.{kind}" for kind in ("ampere", "ada", "lpddr", "gddr", "amd", "cdna3", "halved", "huawei")}
 )
 # GeForce cards' data sheets count FP16 with FP32 sums at half the rate: they reach more of it than server parts do.
@@ -88,9 +91,11 @@ _STARTS = {"compute_factor.halved": 1.4, "kernel_factor.amd": 2.0, "kernel_facto
 FIXED = {
     "serving.expert_bandwidth_fraction": 1.0,
     "serving.compute_fraction.int8": 0.5,
+    "serving.compute_fraction.fp8-amd": 0.41,  # as FP16's
     "serving.handover_s": 0.1,
     "serving.kv_transfer_fraction": 0.34,
     "serving.sglang.group_wait_steps": 5.0,
+    "serving.vllm.group_wait_steps": 5.0,
 }
 # What launching takes under another framework than CUDA's.
 _LAUNCHED = (Parameter("launch_factor.huawei", 2.0, 0.5, 10.0, 0.5),)
@@ -103,7 +108,7 @@ _TUNED = (
 ENGINES = ("vllm", "sglang", "tensorrt-llm")
 _SUBMITTED = "serving.compute_factor.submitted"
 _SUBMISSIONS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)  # how much more of the peak such submissions may reach
-_NEAR = ("tuned", "few sources", "alone", "shared", "crowded", "at once", "near", "far")
+_NEAR = ("tuned", "tuned waiting", "few sources", "alone", "shared", "crowded", "at once", "near", "far")
 _TOLERANCE, _ROUGH = 1e-5, 1e-3  # of the whole fit, and of those that leave rows out and start where it ended
 _MOVED = 0.9  # of a prior's width: a parameter whose doubt is more is its prior
 _SOURCE = "serving tables"
@@ -211,7 +216,7 @@ class Fit:
                 if chosen.any() and not (kind and name.startswith(SPLIT)):
                     # of the next source, whoever it is: each source weighs the same, how many rows it has
                     groups = [one.source for one, kept in zip(self.cases, chosen, strict=True) if kept]
-                    equal = groups if name.endswith("tpot") and kind and kind != " tuned" else None
+                    equal = groups if name.endswith("tpot") and kind and not kind.startswith(" tuned") else None
                     out, whole = (residual(self.measured[chosen], one[chosen], equal) for one in (predicted, seen))
                     found[f"{name}{kind}"] = replace(out, sigma=round((out.sigma * whole.sigma) ** 0.5, 4))
         return found

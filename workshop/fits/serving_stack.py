@@ -13,7 +13,7 @@ from wellfed.perf.serving.disaggregation import split
 from wellfed.perf.serving.estimate import pools, shape_for
 from wellfed.perf.serving.formats import formats, gpu_of, kinds
 from wellfed.perf.serving.knobs import Keys, Knobs, bounded, keys
-from wellfed.perf.serving.load import others, serve
+from wellfed.perf.serving.load import others, serve, waited
 from wellfed.perf.serving.room import room
 from wellfed.perf.serving.shape import Shape
 
@@ -124,10 +124,14 @@ class Aggregated(Rows):
         return self.picked(served.tpot, served.ttft)
 
     def crowds(self, parameters: Mapping[str, float]) -> Vector:
-        """Of each case's time per token, the part that prompts of others take."""
+        """Of each case's time per token, the part that prompts of others take; of a first token's, that it waits."""
+        import numpy as np
+
         served: Any = serve(self.shape, self.columns.knobs(parameters))
         gain: Any = self.shape.gain
-        found: Vector = (others(served, gain) / served.tpot)[self.at]
+        crowded: Any = others(served, gain) / served.tpot
+        late: Any = waited(served)
+        found: Vector = np.where(self.first, crowded[self.at], late[self.at])
         return found
 
 

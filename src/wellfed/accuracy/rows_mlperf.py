@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from wellfed.accuracy.campaigns import TUNED
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped
 from wellfed.accuracy.names import resolve
-from wellfed.accuracy.rows_serving import TUNED, engine_of
+from wellfed.accuracy.rows_serving import engine_of
 from wellfed.accuracy.serving_machine import machine_of
 from wellfed.catalog.hardware import measured_gpu as gpu_spec
 from wellfed.frozen import dataclass

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
+from wellfed.accuracy.campaigns import CAMPAIGN, TUNED, Run, Setting, campaign_weights, setting
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
 from wellfed.accuracy.names import resolve
 from wellfed.accuracy.serving_conditions import Conditions, conditions, speculation
@@ -41,10 +42,6 @@ _RANGE = re.compile(r"range ratio ~?([0-9.]+)-1\b")
 _BATCH_TOKENS = 8192
 _ASCEND_GRAPHS = (0, 11)
 _PAGE = 16  # tokens of a prompt that a prefix cache leaves to compute, at least
-_CAMPAIGN = "origin="  # rows of benchmark campaigns that set an engine's limits to the load, and send ten rounds
-_CAMPAIGN_ROUNDS = 10
-TUNED = (("tuned", "1"),)  # whose engines vendors set up and tune: as with MLPerf's submissions
-_CAMPAIGN_CROWD = 16  # clients from which its SGLang on Blackwell looks for requests every 30 passes instead of 10
 _REACHABLE = 0.8  # of the data sheet's FLOP/s: more has never been shown over a whole serving run
 # Rows that name one worker a pool and no batch sum up deployments of several workers. What they leave out is taken as
 # follows: (clients per decode GPU up to here, workers, tokens drafted by models with prediction heads of their own).
@@ -91,6 +88,8 @@ def _cases(row: Row, request: Request, kind: str, group: str) -> Iterator[Outcom
         why, case_request = outlier, request
         if metric == "ttft_ms" and conditions.maybe_cached:
             why = sentence("rows-serving.prompts-may-come", "prompts may come from a prefix cache")
+        elif metric == "ttft_ms" and conditions.overloaded:
+            why = sentence("rows-serving.overloaded", "more requests came than were served")
         elif metric == "tpot_ms" and conditions.cached_prompt:
             case_request, why = _at_depth(request), ""
         name = f"{kind} {metric[:4]}"
@@ -152,17 +151,25 @@ def request_of(row: Row, engine: Engine) -> Request:
     """What was run, from the row's cells and notes."""
     notes = row.text("notes")
     model, kind = _model(row.text("model"), weight_format(notes) or row.text("quant"))
+    kind = quantisation(campaign_weights(notes, model, kind.id)) if CAMPAIGN in notes else kind
     gpus = max(1, round(row.number("gpu_count") or 1))
     model_weights, spec = weights(model, kind), _card(row, gpus)
     clients = max(1, round(row.number("concurrency_or_batch") or 1))
     conditions = _conditions(row, engine, clients)
     disaggregated = pools(notes, model.is_moe)
+    campaign: Setting | None = None
     if disaggregated:
         layout, clients = _split_layout(row, engine, kind, model, disaggregated)
+        campaign = Setting() if CAMPAIGN in notes else None
     else:
-        layout = _aggregated(row, engine, kind, model, spec, degrees(notes, gpus, model.is_moe), clients, conditions)
+        spread = degrees(notes, gpus, model.is_moe)
+        prompt, output = _lengths(row)
+        blackwell = spec.architecture == "blackwell"
+        run = Run(engine, model, kind.id, spec.name, blackwell, spread.tensor, clients, prompt, output)
+        campaign = setting(notes, run)
+        layout = _aggregated(row, engine, kind, model, spec, spread, clients, conditions, campaign)
     machine = machine_of(spec, layout.gpus, row.text("cpu"), conditions.power_w)
-    return Request(machine, model, model_weights, layout, _workload(row, clients, conditions))
+    return Request(machine, model, model_weights, layout, _workload(row, clients, conditions, campaign))
 
 
 def _card(row: Row, gpus: int) -> GpuSpec:
@@ -177,17 +184,16 @@ def _card(row: Row, gpus: int) -> GpuSpec:
 
 def _aggregated(
     row: Row, engine: Engine, kind: Quantisation, model: Model, spec: GpuSpec, spread: Degrees, clients: int,
-    conditions: Conditions,
+    conditions: Conditions, campaign: Setting | None,
 ) -> Layout:  # fmt: skip
     """The layout of a row whose replicas do both prefill and decode: as told, else the engine's defaults."""
     notes = row.text("notes")
     layout = _layout(engine, kind, spread, clients)
     guess = speculation(notes, model, weights(model, kind))
     options: tuple[tuple[str, str], ...] = (("graphs", "piecewise"),) if conditions.piecewise_graphs else ()
-    if _CAMPAIGN in notes:
-        options = TUNED
-        if engine is Engine.SGLANG and spec.architecture == "blackwell":
-            options = (*TUNED, ("recv_interval", "30" if clients >= _CAMPAIGN_CROWD else "10"))
+    if campaign is not None:
+        options = campaign.options
+        layout = replace(layout, batch_tokens=campaign.pass_tokens or layout.batch_tokens)
         if engine is Engine.TENSORRT_LLM and _drafts_itself(model) and spread.tensor <= _UNTOLD_WIDEST // 2:
             guess = _drafting(1, _UNSAID_ACCEPTANCE)
     else:
@@ -217,12 +223,18 @@ def _model(name: str, label: str) -> tuple[Model, Quantisation]:
     return resolved.model, resolved.quantisation or quantisation(resolved.model.native_quantisation)
 
 
-def _workload(row: Row, clients: int, conditions: Conditions) -> Workload:
+def _lengths(row: Row) -> tuple[int, int]:
+    """Of prompts and answers, as told."""
+    return round(row.number("prompt_len") or 1024), round(row.number("gen_len") or 256)
+
+
+def _workload(row: Row, clients: int, conditions: Conditions, campaign: Setting | None) -> Workload:
     """Lengths drawn evenly from a share of the nominal one up to it have the middle as mean."""
-    requests = _CAMPAIGN_ROUNDS * clients if _CAMPAIGN in row.text("notes") else conditions.requests
+    requests = campaign.rounds * clients if campaign else conditions.requests
     match = _RANGE.search(row.text("notes"))
-    mean = (1 + float(match[1])) / 2 if match else 1.0
-    prompt, output = row.number("prompt_len") or 1024, row.number("gen_len") or 256
+    equal = campaign.equal_lengths if campaign else match is None and conditions.spread == 0
+    mean = (1 + float(match[1])) / 2 if match and not equal else 1.0
+    prompt, output = _lengths(row)
     return Workload(
         "row",
         concurrency=max(1, clients),
@@ -230,6 +242,7 @@ def _workload(row: Row, clients: int, conditions: Conditions) -> Workload:
         output_tokens=max(1, round(output * mean)),
         requests=requests,
         length_spread=conditions.spread,
+        equal_lengths=equal,
     )
 
 
@@ -263,7 +276,7 @@ def _split_layout(
     workers, firsts = second.workers, first.workers
     guess: Speculation | None = None
     matched: tuple[tuple[str, str], ...] = ()
-    campaign = _CAMPAIGN in row.text("notes")
+    campaign = CAMPAIGN in row.text("notes")
     if second.batch is None and campaign:
         matched = (("prefill_matched", "1"),)  # whoever sums workers up made the pools for each other
         workers, guess = _untold_workers(engine, model, second.degrees.tensor, clients)

@@ -9,6 +9,7 @@ from wellfed.frozen import dataclass
 _DEGREE = re.compile(r"\b(tp|pp|attn_dp|moe_tp|moe_ep)=(\d+)")
 _POOL = re.compile(r"(prefill|decode) (\d+) workers x (\d+) GPU \(tp=(\d*) dp=(\d*) ep=(\d*) bs=(\d*)\)")
 _FORMAT = re.compile(r"\bgemm=([\w.]+)")
+_WITHIN = "--enable-dp-attention"
 _WIDE = 8  # beyond a baseboard, published tensor-parallel degrees of MoE models are sums over an expert-parallel group
 
 
@@ -41,7 +42,8 @@ def degrees(notes: str, gpus: int, moe: bool) -> Degrees:
     """The spread of an aggregated row over `gpus` GPUs.
 
     Where the noted degrees multiply to more (counts were corrected: the source wrote tensor x expert parallelism), the
-    number of GPUs is right and the degrees say which kinds of parallelism there were.
+    number of GPUs is right and the degrees say which kinds of parallelism there were. Attention groups are counted
+    beside tensor parallelism, or within it (SGLang's flags --dp-size and --enable-dp-attention).
     """
     noted = {name: int(value) for name, value in _DEGREE.findall(notes)}
     tensor, groups = noted.get("tp", gpus), noted.get("attn_dp", 1)
@@ -51,7 +53,8 @@ def degrees(notes: str, gpus: int, moe: bool) -> Degrees:
     experts = noted.get("moe_ep", 1)
     if moe and stage > _WIDE:
         return Degrees(stage, pipeline, stage, stage)
-    if groups > 1 and tensor * groups != stage:
+    within = _WITHIN in notes and stage % groups == 0
+    if groups > 1 and tensor * groups != stage and not within:
         groups = stage if tensor == 1 else 1
     if experts > 1:
         experts = experts if noted.get("moe_tp", 1) * experts == stage else stage

@@ -24,7 +24,7 @@ from wellfed.models.recipes import (
 )
 from wellfed.models.recipes_makers import ds4_type, kept_type, unsloth_type
 from wellfed.models.recipes_ollama import holds_head_twice, ollama_type, trained_at_four_bits
-from wellfed.models.recipes_safetensors import scheme, scheme_type
+from wellfed.models.recipes_safetensors import ONE_SCALE, scheme, scheme_type
 from wellfed.models.recipes_unsloth import ROUTED_BITS, UNSLOTH
 from wellfed.models.tensor import Part, Tensor
 from wellfed.models.weights import LayerWeights, Weights
@@ -282,6 +282,8 @@ def _kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], str]:
 def _scheme_kinds(model: Model, quantisation: Quantisation) -> Callable[[Tensor], str]:
     """The types of a model's tensors in a scheme, which treats all layers alike."""
     applied = scheme(quantisation.recipe)
+    if quantisation.recipe == "fp8" and model.family in ONE_SCALE:
+        applied = replace(applied, linear="FP8-TENSOR")
     types: dict[tuple[str, Part, int, int], str] = {}
 
     def kind(tensor: Tensor) -> str:

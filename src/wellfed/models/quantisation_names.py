@@ -28,6 +28,7 @@ _SAFETENSORS = (
     ),
     Quantisation("nvfp4", "NVFP4", "safetensors", "nvfp4", 4.5, aliases=("fp4", "w4a4")),
     Quantisation("nvfp4-ffn", "NVFP4, attention in BF16", "safetensors", "nvfp4-ffn", 4.6),
+    Quantisation("nvfp4-ffn-output", "NVFP4, attention but its output in BF16", "safetensors", "nvfp4-ffn-output", 4.5),
     Quantisation("mxfp4", "MXFP4", "safetensors", "mxfp4", 4.25),
     Quantisation("mxfp4-experts", "MXFP4 experts, rest BF16", "safetensors", "mxfp4-experts", 4.25),
     Quantisation("fp8-fp4-experts", "FP4 experts, rest FP8", "safetensors", "fp8-fp4-experts", 4.5),

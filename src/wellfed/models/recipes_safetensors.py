@@ -20,6 +20,7 @@ class Scheme:
     routed: str = ""
     dense: str = ""
     mtp: str = ""
+    output: str = ""  # attention's output projection, where it is not as the rest of attention
     wide: str = "BF16"  # embeddings, head, norms, router
 
 
@@ -33,6 +34,7 @@ SCHEMES: dict[str, Scheme] = {
     "mxfp4": Scheme("MXFP4", attention="BF16"),
     "nvfp4": Scheme("NVFP4-16", mtp="BF16"),
     "nvfp4-ffn": Scheme("NVFP4-16", attention="BF16", mtp="BF16"),  # nvidia's DeepSeek, GLM, Kimi, MiniMax, Qwen3.5
+    "nvfp4-ffn-output": Scheme("NVFP4-16", attention="BF16", mtp="BF16", output="NVFP4-16"),  # DeepSeek-R1-0528-FP4-v2
     "mxfp4-experts": Scheme("BF16", routed="MXFP4"),  # gpt-oss
     "fp8-fp4-experts": Scheme("FP8-UE8M0", routed="MXFP4"),  # DeepSeek-V4
     "int2": Scheme("INT2-G128X"),
@@ -48,6 +50,9 @@ SCHEMES: dict[str, Scheme] = {
     "ternary": Scheme("TERNARY"),
     "int4-experts": Scheme("BF16", routed="INT4-G32"),  # Kimi-K2-Thinking and later
 }
+
+# Families whose FP8 files have one scale a tensor or row (nvidia/*-FP8, RedHatAI/*-FP8); others': a tile of 128 x 128.
+ONE_SCALE = frozenset({"llama", "gemma", "mistral", "nemotron", "phi", "granite"})
 
 _WIDE = {Part.EMBEDDING, Part.OUTPUT, Part.NORM, Part.ROUTER, Part.VISION, Part.AUDIO, Part.LOOKUP}
 _QUANTISED_COLUMNS = 64  # narrower matrices (gates, low ranks of linear attention) are left alone
@@ -70,6 +75,8 @@ def scheme_type(scheme: Scheme, tensor: Tensor, native: str) -> str:
         return scheme.wide
     if tensor.role.startswith(("small_", "indexer_weights")):
         return scheme.wide
+    if tensor.role == "attn_output" and tensor.part is Part.ATTENTION and scheme.output:
+        return scheme.output
     by_part = {
         Part.ATTENTION: scheme.attention,
         Part.INDEXER: scheme.attention,

@@ -18,8 +18,9 @@ class Workload:
     `context_tokens` is the longest sequence to make room for; None means prompt + output.
     `depth_tokens` are already in the cache when the prompt arrives (later turns of a chat). `requests` come in all,
     the first `concurrency` of them at once; None: so many that the start does not count. `length_spread`: 0 when
-    lengths are alike, 1 when they are drawn evenly between nothing and twice the mean. `shared_prefix_tokens` of every
-    prompt are the same (a system prompt): engines that keep them compute only the rest.
+    lengths are alike, 1 when they are drawn evenly between nothing and twice the mean; `equal_lengths`: they are one
+    length, as some load generators ask, so that requests that came together end together. `shared_prefix_tokens` of
+    every prompt are the same (a system prompt): engines that keep them compute only the rest.
     """
 
     name: str = "chat"
@@ -33,6 +34,7 @@ class Workload:
     tpot_target_s: float | None = None
     requests: int | None = None
     length_spread: float = 0.0
+    equal_lengths: bool = False
     shared_prefix_tokens: int = 0  # with which every prompt begins, of its prompt_tokens
     pictures: Pictures | None = None  # in every prompt; their tokens are among its prompt_tokens
 

@@ -14,6 +14,7 @@ _FEW = 5  # sources of a vendor's GPUs below which the next source is a stranger
 # first the token's own work decides, beyond the second the prompts do
 # (assumed).
 _ALONE, _SHARED = 0.2, 0.5
+_WAITED = 0.5  # of a first token's time: beyond it the queue decides, not the prompt's own way through
 _SERVING = "serving"
 
 
@@ -29,13 +30,14 @@ def sources_key(request: Request) -> str:
 
 
 def nearness(request: Request, metric: str, rows: int, sources: int, crowd: float) -> str:
-    """Which residuals hold: of engines tuned by vendors, or of GPUs whose vendor few sources measured. Else, of times
-    per token, by how much of them prompts of others take (`crowd`). Of first tokens: of runs whose requests all come at
-    once, of kinds that many rows stand behind, or of others.
+    """Which residuals hold: of engines tuned by vendors (first tokens that mostly wait apart), or of GPUs whose vendor
+    few sources measured. Else, of times per token, by how much of them prompts of others take (`crowd`; of first
+    tokens: the share that is waiting). Of first tokens: of runs whose requests all come at once, of kinds that many
+    rows stand behind, or of others.
     """
     load = request.workload
     if "tuned" in dict(request.layout.options):
-        return "tuned"
+        return sentence("doubt.tuned-waiting", "tuned waiting") if metric == "ttft" and crowd > _WAITED else "tuned"
     if sources < _FEW:
         return "few sources"
     if metric == "tpot":

@@ -16,7 +16,7 @@ from wellfed.perf.memory import memory
 from wellfed.perf.serving.doubt import evidence, sigma
 from wellfed.perf.serving.formats import formats, gpu_of, kinds
 from wellfed.perf.serving.knobs import Knobs, knobs
-from wellfed.perf.serving.load import Arrived, Served, arrivals, others, serve
+from wellfed.perf.serving.load import Arrived, Served, arrivals, others, serve, waited
 from wellfed.perf.serving.replica import shape_of
 from wellfed.perf.serving.room import Room, room
 from wellfed.perf.serving.shape import Shape
@@ -123,8 +123,8 @@ def _estimate(
     replicas = max(1, request.layout.data_parallel)
     decode = _decode_terms(shape, parameters, served)
     prefill = _prefill_terms(shape, parameters, served)
-    crowd = others(served, shape.gain) / served.tpot
-    doubt, late = (sigma(calibration, request, metric, crowd) for metric in ("tpot", "ttft"))
+    doubt = sigma(calibration, request, "tpot", others(served, shape.gain) / served.tpot)
+    late = sigma(calibration, request, "ttft", waited(served))
     late = hypot(late, TOWER_SIGMA * tower_share(prefill))
     speeds = _speeds(request, shape, served)
     return Estimate(

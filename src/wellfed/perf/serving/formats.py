@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
-from wellfed.hardware.parts import GpuSpec, PeakRates
+from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
@@ -12,16 +12,20 @@ from wellfed.nouns.layout import Layout
 from wellfed.perf.identity import per_object
 
 UNPACKED = "unpacked"
+TILED = "fp8-tiles"  # FP8 with a scale a tile of 128 x 128: partial sums are scaled outside the matrix units
+_ONE_SCALE = ("FP8-TENSOR", "FP8-ROW")
 
 
-def matrix_format(weight_type: str, peak: PeakRates) -> str:
+def matrix_format(weight_type: str, gpu: GpuSpec) -> str:
     """The format the matrix units compute in: the weights' own where the GPU knows it, else FP16.
 
-    Narrow weights that are widened to FP16 on their way are `unpacked`: the same peak, less of it.
+    FP8 with one scale for a tensor or row is quicker than in tiles; AMD's units then reach the share that they reach in
+    FP16. Narrow weights that are widened to FP16 on their way are `unpacked`: the same peak, less of it.
     """
-    name = weight_type.upper()
+    name, peak = weight_type.upper(), gpu.peak
     if name.startswith("FP8"):
-        return "fp8" if peak.fp8 else UNPACKED
+        one_scale = "fp8-amd" if gpu.vendor == "amd" else "fp8"
+        return UNPACKED if not peak.fp8 else one_scale if name in _ONE_SCALE else TILED
     if name.startswith("INT8"):
         return "int8" if peak.int8 else UNPACKED
     if name.startswith("NVFP4"):
@@ -61,7 +65,8 @@ def peak_rate(kind: str, gpu: GpuSpec) -> float:
     """FLOP/s of `kind`: the data sheet's dense peak, as far as power allows."""
     peak = gpu.peak
     half = peak.bf16 or peak.fp16
-    rate = {"fp16": half, UNPACKED: half, "fp8": peak.fp8, "fp4": peak.fp4, "int8": peak.int8}[kind]
+    rates = {"fp16": half, UNPACKED: half, "fp4": peak.fp4, "int8": peak.int8}
+    rate = rates.get(kind, peak.fp8)
     if not rate:
         raise Unsupported(sentence("formats.no-rate-known", "{gpu}: no {kind} rate is known", gpu=gpu.name, kind=kind))
     return rate * sustained(gpu) * (_FP4_SUSTAINED if kind == "fp4" else 1.0)
@@ -118,8 +123,8 @@ def memory_kind(gpu: GpuSpec) -> str:
 def formats(weights: Weights, gpu: GpuSpec) -> dict[str, str]:
     """The matrix format of each part of the model on this GPU."""
     kinds = weights.types
-    attention = matrix_format(kinds.get(Part.ATTENTION, ""), gpu.peak)
-    routed = matrix_format(kinds.get(Part.ROUTED_EXPERTS, ""), gpu.peak)
+    attention = matrix_format(kinds.get(Part.ATTENTION, ""), gpu)
+    routed = matrix_format(kinds.get(Part.ROUTED_EXPERTS, ""), gpu)
     return {
         "attention_read": width(kinds.get(Part.ATTENTION, "")),
         "dense_read": width(kinds.get(Part.DENSE_FFN, "")),
@@ -127,9 +132,9 @@ def formats(weights: Weights, gpu: GpuSpec) -> dict[str, str]:
         "routed_read": width(kinds.get(Part.ROUTED_EXPERTS, "")),
         "head_read": width(kinds.get(Part.OUTPUT) or ""),
         "attention_rate": attention,
-        "dense_rate": matrix_format(kinds.get(Part.DENSE_FFN, ""), gpu.peak),
-        "shared_rate": matrix_format(kinds.get(Part.SHARED_EXPERTS) or "", gpu.peak),
+        "dense_rate": matrix_format(kinds.get(Part.DENSE_FFN, ""), gpu),
+        "shared_rate": matrix_format(kinds.get(Part.SHARED_EXPERTS) or "", gpu),
         "routed_rate": routed,
-        "head_rate": matrix_format(kinds.get(Part.OUTPUT) or "", gpu.peak),
+        "head_rate": matrix_format(kinds.get(Part.OUTPUT) or "", gpu),
         "tower_rate": "fp16",
     }

@@ -57,6 +57,7 @@ class Knobs:
     bus_fraction: float  # of what PCIe or a network carries, copy by copy
     exchange_s: float  # latency of one expert dispatch or combine
     clumping: float  # queue for the prefill against random arrivals': answers of like length end together
+    in_step: float  # prompts of others that one waits for where lengths are equal
     group_wait: float  # steps a prompt waits until all attention groups take one
     prefill_wait: float  # decode steps until a finished prompt's first token is out
     handover_s: float  # disaggregated: host work of routing a request twice and of announcing its cache
@@ -82,6 +83,7 @@ _COMMON: Mapping[str, str] = {
     "request_s": "request_s",
     "frontend_s": "frontend_s",
     "clumping": "clumping",
+    "in_step": "in_step_prompts",
     "handover_s": "handover_s",
     "kv_transfer_fraction": "kv_transfer_fraction",
 }
@@ -176,7 +178,7 @@ def _knobs(
 def required(engines: Iterable[Engine]) -> tuple[str, ...]:
     """Every key a calibration of the serving model has to hold; factors of devices are not among them."""
     widths = ("w16", "w8", "w4")
-    kinds = ("fp16", "fp8", "fp4", "int8", "unpacked")
+    kinds = ("fp16", "fp8", "fp8-amd", "fp8-tiles", "fp4", "int8", "unpacked")
     formats = [dict.fromkeys(_READS, width) | dict.fromkeys(_RATES, kind) for width in widths for kind in kinds]
     parameter_names = {
         key

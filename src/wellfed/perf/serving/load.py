@@ -40,6 +40,11 @@ def others(served: Served, gain: float) -> float:
     return served.share * served.extra / gain + served.start
 
 
+def waited(served: Served) -> float:
+    """The share of a first token's time that goes by with prompts of others and for a slot."""
+    return (served.wait + served.queue) / served.ttft
+
+
 def serve(shape: Shape, knobs: Knobs) -> Served:
     """`shape.clients` clients that each ask again as soon as they are answered, `shape.requests` times in all.
 
@@ -62,15 +67,19 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
         batch = decoding / shape.stages
         alone = forward(shape, knobs, batch, 0.0).seconds
         arriving = rest * busy / shape.stages * shape.gain * shape.prompt / shape.output
-        pass_tokens = larger(per_pass, smaller(arriving * shape.interval, shape.chunk + 0 * arriving))
+        gathered = arriving * larger(shape.interval, shape.collected)
+        pass_tokens = larger(per_pass, smaller(gathered, shape.chunk + 0 * arriving))
         together = forward(shape, knobs, batch * shape.mixed, pass_tokens).seconds
         extra = larger(together - alone * shape.mixed, 0.0 * alone)
         share = arriving / pass_tokens * (1 - first)
         first_round, start = _start(shape, knobs, first, rest, batch, alone)
         tpot = (alone + share * extra) / shape.gain + start
-        prefill = shape.prompt / per_pass * together + knobs.prefill_wait * alone * company * ahead
+        passes_waited = knobs.prefill_wait * ahead + shape.collected
+        prefill = shape.prompt / per_pass * together + passes_waited * alone * company
         decoding_s = shape.output * tpot
-        queued = knobs.clumping * closed_wait(shape.prompt * extra / pass_tokens, decoding_s, admitted)
+        prompt_s = shape.prompt * extra / pass_tokens
+        queued = knobs.clumping * closed_wait(prompt_s, decoding_s, admitted)
+        queued = queued + shape.in_step * prompt_s * smaller(knobs.in_step, rest / 2)
         looked = (alone + share * extra) / 2 * company * shape.interval
         wait = (queued + looked) * (1 - first) + first * first_round / 2
         wait = wait + knobs.group_wait * tpot * (1 - 1 / shape.groups)

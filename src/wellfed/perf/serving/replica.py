@@ -22,7 +22,7 @@ from wellfed.perf.identity import per_object_and_values
 from wellfed.perf.memory.context_ranks import context_ranks, prefill_ranks
 from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.perf.memory.lora import Adapted, adapted, adapters, is_adapted
-from wellfed.perf.serving.formats import formats, gpu_of, peak_rate
+from wellfed.perf.serving.formats import TILED, formats, gpu_of, peak_rate
 from wellfed.perf.serving.links import Link, link
 from wellfed.perf.serving.shape import Shape
 from wellfed.perf.serving.totals import Totals, totals
@@ -143,13 +143,15 @@ def _beside(model: Model, layout: Layout, clients: float) -> _Beside:
 
 
 def _conversions(sums: Totals, kinds: Mapping[str, str]) -> float:
-    """Kernels that bring activations into FP8 or FP4 before a multiplication in that format: two a block."""
+    """Kernels that bring activations into FP4, or into FP8 tile by tile, before a multiplication: two a block. With one
+    scale a tensor or row, engines do it in the kernel before.
+    """
     blocks = (
         ("attention_rate", sums.blocks),
         ("dense_rate", sums.blocks - sums.moe_blocks),
         ("routed_rate", sums.moe_blocks),
     )
-    return sum(2.0 * count for name, count in blocks if kinds[name] in {"fp8", "fp4"})
+    return sum(2.0 * count for name, count in blocks if kinds[name] in {TILED, "fp4"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +351,8 @@ def _requests(load: Workload, layout: Layout, clients: float) -> Fields:
         "output": answer,
         "chunk": layout.batch_tokens,
         "interval": float(dict(layout.options).get("recv_interval", 1)),
+        "collected": float(dict(layout.options).get("batch_wait_iters", 0)),
+        "in_step": 1.0 if load.equal_lengths and not load.request_rate else 0.0,
         "drafts": 1 + guess.tokens,
         "gain": guess.acceptance_length,
         "draft_share": guess.draft_share * guess.tokens,

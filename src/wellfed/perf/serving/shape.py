@@ -77,3 +77,5 @@ class Shape:
     launches: float  # kernels of a decode pass that no graph replays
     prompt_launches: float  # the same of a pass with prompts
     tower_flops: float = 0.0  # by one rank, for a prompt's pictures
+    collected: float = 0.0  # passes that a prompt waits for others to share its pass with
+    in_step: float = 0.0  # 1: answers of one length keep requests together that came together
