@@ -18,6 +18,11 @@ def beyond_ascii(text: str) -> bool:
     return not text.isascii()
 
 
+def number_first(text: str) -> bool:
+    """Whether the text begins with a digit, blanks aside."""
+    return text.lstrip()[:1].isdecimal()
+
+
 if TYPE_CHECKING:
 
     def regex(text: str, flags: int = 0, of: Signs | None = None) -> re.Pattern[str]:

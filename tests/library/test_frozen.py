@@ -70,6 +70,24 @@ def test_methods_of_its_own_stay() -> None:
     assert Nothing() == Nothing() and len({Nothing(), Nothing()}) == 1
 
 
+@dataclass(slots=True)
+class Changing:
+    """A value whose fields may be set again."""
+
+    name: str
+    parts: list[str] = field(default_factory=list)
+
+
+def test_a_value_that_changes_has_no_hash() -> None:
+    one = Changing("a")
+    one.name, one.parts = "b", ["c"]
+    assert one == Changing("b", ["c"]) and repr(one) == "Changing(name='b', parts=['c'])"
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(one)
+    with pytest.raises(AttributeError):
+        one.other = 1  # type: ignore[attr-defined]
+
+
 def test_nothing_can_be_added() -> None:
     with pytest.raises(AttributeError):
         Part("a").other = 1  # type: ignore[attr-defined]

@@ -10,12 +10,12 @@ import re
 import unicodedata
 
 from wellfed.frozen import dataclass
-from wellfed.patterns import regex
+from wellfed.patterns import number_first, regex
 
 _GLUED_SIZE = regex(r"(?<=\dti|per|\dxt|xtx)(\d{1,2}gi?b?)\b", of=("ti", "super", "xt"))  # "4060ti16gb"
 _TRADEMARKS = regex(r"\((?:r|tm|c)\)|[®™©]", of=("(", "®", "™", "©"))
 _BRACKETS = regex(r"[(\[{]([^)\]}]*)[)\]}]?", of=tuple("([{"))
-_COUNT = regex(r"^\s*(\d{1,3})\s*(?:x|×|\*)\s*(?=\S)", re.IGNORECASE)
+_COUNT = regex(r"^\s*(\d{1,3})\s*(?:x|×|\*)\s*(?=\S)", re.IGNORECASE, of=number_first)
 _COUNT_AFTER = regex(r"\(x\s?(\d{1,4})\)\s*$", re.IGNORECASE, of=("(x",))
 _MEMORY = regex(
     r"(?<![\w.])(\d{1,4}(?:\.\d+)?(?=\s*-?\s*gi?b\b)|\d{1,3}(?=\s?g\b))\s*-?\s*(?:gib|gb|g)\b(?!/s|bps|hz)", of=("g",)

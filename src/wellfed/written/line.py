@@ -104,7 +104,7 @@ def _read_parts(parts: PartsList, piece: str) -> PartsList:
     return with_memory_of(with_unnamed_cpu(parts, unnamed, count), piece, piece)
 
 
-_TERABYTES = regex(r"\b(\d{1,2}(?:\.\d{1,3})?)\s?ti?b\b(?!/s|ps)", re.IGNORECASE)
+_TERABYTES = regex(r"\b(\d{1,2}(?:\.\d{1,3})?)\s?ti?b\b(?!/s|ps)", re.IGNORECASE, of=("tb", "tib"))
 _MORE_THAN_CARDS_GB = 512  # behind a desktop's card less may be meant as its own
 _MEMORY_BEHIND = regex(r"(.*\S)\s+(\d{1,4})\s?gi?b", re.IGNORECASE)
 

@@ -7,7 +7,7 @@ import re
 from wellfed.errors import BadInput
 from wellfed.frozen import replace
 from wellfed.message import sentence
-from wellfed.patterns import regex
+from wellfed.patterns import number_first, regex
 from wellfed.written.parts_list import Modules
 
 _SPEED = (
@@ -51,7 +51,7 @@ _TOTAL = regex(
 _SIZE_AND_SPEED = regex(
     rf"^\s*(?P<size>\d{{1,4}})\s*(?P<unit>[gt])(?:i?b)?[\s\-@/]+(?P<mt>[1-9]\d{{3}})(?:\s*mt/?s|\s*mhz)?(?P<tail>{_ASIDES})\s*$",
     re.IGNORECASE,
-    of=lambda text: text.lstrip()[:1].isdecimal(),
+    of=number_first,
 )
 _RAM_FIRST = regex(
     rf"\b(?:ram|memory|mem)\s*[:=]?\s*(?P<size>\d{{1,4}}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b)?\b(?:\s*(?:{_SPEED}))?(?P<tail>{_ASIDES})",
@@ -62,6 +62,7 @@ _SIZE_ONLY = regex(
     r"^\s*(?:(?P<size>\d{1,3}(?:\.\d+)?)\s*(?P<unit>[gt])(?:i?b|igs?|igabytes?)?|(?P<large>\d{4})\s*gi?b)"
     r"(?P<tail>(?:\s*(?:total|in total))?)\s*$",
     re.IGNORECASE,
+    of=number_first,
 )
 _SPEED_ONLY = regex(
     rf"^\s*(?:{_SPEED})(?:\s+(?P<size>\d{{1,4}})\s*(?P<unit>[gt])(?:i?b)?)?(?P<tail>{_ASIDES})\s*$",

@@ -13,7 +13,7 @@ from wellfed.catalog.han import simplified
 from wellfed.catalog.tables import table
 from wellfed.errors import BadInput
 from wellfed.message import sentence
-from wellfed.patterns import beyond_ascii, regex
+from wellfed.patterns import beyond_ascii, number_first, regex
 
 _DIGITS = dict(zip("一单二两双三四五六七八九十", (1, 1, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10), strict=True))
 _HAN_NUMBER = regex(r"([二三四五六七八九]?)十([一二三四五六七八九]?)|[一单二两双三四五六七八九]")
@@ -80,6 +80,7 @@ _BARE_COUNT = regex(
     r"^\s*(?P<count>\d{1,2})\s+(?=(?:nvidia|geforce|rtx|gtx|rx|radeon|tesla|quadro|amd|intel|xeon|epyc|ascend|huawei|"
     r"[ahvlb]\d{2,3}\b|mi\d|p40|p100|[2345]0[56789]0\b))",
     re.IGNORECASE,
+    of=number_first,
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from wellfed.errors import Unsupported
 from wellfed.hardware.machine import Machine
 from wellfed.hardware.parts import GpuSpec
@@ -9,7 +11,7 @@ from wellfed.message import sentence
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Layout
-from wellfed.perf.identity import per_object
+from wellfed.perf.identity import per_object, per_object_and_values
 
 UNPACKED = "unpacked"
 TILED = "fp8-tiles"  # FP8 with a scale a tile of 128 x 128: partial sums are scaled outside the matrix units
@@ -120,7 +122,8 @@ def memory_kind(gpu: GpuSpec) -> str:
     return "hbm" if name.startswith("HBM") else "gddr" if name.startswith("GDDR") else "lpddr"
 
 
-def formats(weights: Weights, gpu: GpuSpec) -> dict[str, str]:
+@per_object_and_values
+def formats(weights: Weights, gpu: GpuSpec) -> Mapping[str, str]:
     """The matrix format of each part of the model on this GPU."""
     kinds = weights.types
     attention = matrix_format(kinds.get(Part.ATTENTION, ""), gpu)
