@@ -140,6 +140,8 @@ def loose(text: str) -> Identity:
     if _foreign_family(text, name):
         raise _unknown(shown, words)
     chosen = _undiminished(name) if _FULL in words else matched(words) or written_alike(words, name.core)
+    if chosen is not None and _lacks_its_size(chosen, name):
+        raise _unknown(shown, words)
     if chosen is not None:
         return _identity(chosen, How.LOOSE, name, _loosely(chosen, name))
     from wellfed.catalog.pruned import pruned
@@ -162,7 +164,17 @@ def loose(text: str) -> Identity:
     kind = kind_by_words(name.core)
     if kind is not None:
         raise NotALanguageModel(shown, kind)
+    tuned = _tuned(name)
+    if tuned is not None:
+        return tuned
     raise _unknown(shown, words, written_together(name.core))
+
+
+def _lacks_its_size(facts: Entry, name: Name) -> bool:
+    """Whether somebody's repository tells no size where the entry's own does: it may be any of the family, or a toy."""
+    if name.owner is None or facts.repository is None or any(map(is_size, name.distinguishing)):
+        return False
+    return any(map(is_size, parse(facts.repository).distinguishing))
 
 
 def _unknown(shown: str, words: frozenset[str], together: str | None = None) -> UnknownName:
@@ -187,6 +199,18 @@ def _as_said(name: Name) -> Identity | None:
     return _identity(chosen, How.LOOSE, name, (Assumption(as_text(text), _ONLY_ONE),))
 
 
+def _tuned(name: Name) -> Identity | None:
+    """A fine-tune whose name tells family, generation and size of its base."""
+    from wellfed.catalog.fine_tunes import base_of
+
+    base = base_of(name)
+    if base is None:
+        return None
+    text = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=base.name)
+    return _identity(base, How.LOOSE, name, (Assumption(as_text(text), _TUNED),))
+
+
+_TUNED = sentence("model-names.tuned", "its name tells a fine-tune of that one: its layers are taken to be the same")
 _TAUGHT = sentence("model-names.distilled", "it was trained on another model's answers: every size is that model's")
 _ONLY_ONE = sentence("model-names.only-one", "the only one of that name and size")
 _CONTEXT = regex(r"(\d{1,4})(k|m)")
@@ -287,7 +311,7 @@ def _changed_weights(name: Name) -> Identity | None:
     words = name.distinguishing
     for telling, beside, why in ((_UNREFUSING_WORDS, _UNREFUSING, _EDITED), (_STAGES, _STAGES, _STAGE)):
         chosen = matched(words - beside) or _of_release(name, telling, beside) if telling & words else None
-        if chosen is not None:
+        if chosen is not None and not _lacks_its_size(chosen, name):
             text = message(
                 "resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=chosen.name
             )

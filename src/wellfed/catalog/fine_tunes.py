@@ -1,0 +1,96 @@
+"""Fine-tunes by what their own name says: 'OpenHermes-2.5-Mistral-7B' has the layers of Mistral-7B.
+
+The base must stand in the name in one piece, family, generation and size ('Mistral-7B', 'Qwen2.5-Coder-7B'), and no
+other size, family or word of another architecture beside it: a name that leaves this open stays unknown. Held against
+the architectures of 9,358 hub ids (github.com/TransformerLensOrg/TransformerLens/blob/0c0bd3ce541c/transformer_lens/
+tools/model_registry/data/supported_models.json), of which some 700 more are read, none with another architecture.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from wellfed.catalog.models import Entry, Task, families
+from wellfed.catalog.name_match import matched
+from wellfed.catalog.name_words import NEUTRAL, Name, is_size, parse
+from wellfed.patterns import regex
+
+# families whose names tell a model by the size alone; of the others a generation must be said
+_OF_ONE_GENERATION = frozenset({"mistral", "mixtral", "llama", "yi", "solar", "codellama", "tinyllama"})
+_OTHER_TOWERS = (
+    "vl vision visual vlm multimodal mm image video ocr omni audio speech voice tts asr s2s embed embedding embeddings "
+    "embedder retriever rerank reranker colbert bert encoder t5 diffusion llava clip vla robot"
+)
+_TOYS = "distill distilled distillation distil random dummy test testing debug toy untrained init fake ci internal"
+_OTHER_HEADS = "reward rm prm orm classifier classification regression critic judge guard value probe sae"
+_OTHER_LAYERS = (
+    "moe clown x2 x4 pruned prune pruning sparse sparsity wanda reap ream shrink layers layer depth upscaled upscale "
+    "expanded expand stack stacked passthrough frankenmerge selfmerge dus pro mini lite small tiny nano micro big "
+    "large huge super ultra plus max air flash e2b e4b base64 mamba hybrid linear rwkv gla bitnet ternary hxq vptq aqlm"
+)
+_OTHER_FILES = (
+    "lora qlora adapter adapters peft dora delta deltas diff eagle eagle2 eagle3 medusa draft drafter mtp "
+    "dflash pard spec speculator paro paroquant jang prismaquant qserve llamafied llamafy onnx openvino ov "
+    "coreml litert tflite mnn rknn ncnn mlc trt tensorrt engine text textonly moh mod"
+)
+# tongues for which the vocabulary is often made longer: the first and the last matrix grow with it
+_OTHER_VOCABULARY = (
+    "ko kor korean zh cn chinese jp ja jpn japanese ar arabic th thai he hebrew fa persian vi vietnamese hi hindi ta "
+    "tamil te telugu ru russian el greek tr turkish indic sea malay cantonese tokenizer vocab extended ext swallow"
+)
+_OTHER = frozenset(f"{_OTHER_TOWERS} {_OTHER_HEADS} {_OTHER_LAYERS} {_OTHER_FILES} {_OTHER_VOCABULARY} {_TOYS}".split())
+_OTHER_FORM = regex(r"\d+x\d*|\d+l|\d+layers?|\d+e|[wa]\d+(?:a\d+)?|\d+bits?|\d+(?:\.\d+)?bpw|nf\d|fp\d+|int\d+")
+# of families that came out since, their makers go on publishing: an unknown word may be a new model of theirs
+_CLOSED = "2025"
+_LONGEST_BASE = 6  # words: deepseek r1 distill qwen 7b
+
+
+def base_of(name: Name) -> Entry | None:
+    """The model whose layers a fine-tune of that name has; None where its name does not settle it.
+
+    Asked of repositories of others than the base's publisher and of GGUF files: what people say may hold a slip.
+    """
+    if name.owner is None and not name.is_gguf:
+        return None
+    words = tuple(word for word in name.words if word not in NEUTRAL)
+    for length in range(min(_LONGEST_BASE, len(words) - 1), 1, -1):
+        for start in range(len(words) - length + 1):
+            base = _base(words[start : start + length])
+            if base is not None:
+                if not base.released or base.released >= _CLOSED:
+                    return None
+                if name.owner == (base.repository or "").partition("/")[0].lower():
+                    return None  # its publisher's: another model of the family, or a slip
+                if base.task is not Task.TEXT and start > 0:
+                    return None  # what goes before a model that sees may be another tower: Sa2VA-Qwen3-VL-4B
+                return base if all(map(_says_nothing, (*words[:start], *words[start + length :]))) else None
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _base(words: tuple[str, ...]) -> Entry | None:
+    """The model of text, or of text and pictures, that these words name and nothing else would."""
+    generation = any(word[:1].isdigit() and not is_size(word) for word in words) or any(map(_numbered, words))
+    if words[0] not in families() or not any(map(is_size, words)):
+        return None
+    if not generation and words[0] not in _OF_ONE_GENERATION:
+        return None
+    chosen = matched(frozenset(words))
+    if chosen is None or not chosen.has_config or chosen.task not in (Task.TEXT, Task.VISION_LANGUAGE):
+        return None
+    return chosen if any(_in_order(words, parse(spelling).words) for spelling in chosen.spellings) else None
+
+
+def _in_order(words: tuple[str, ...], written: tuple[str, ...]) -> bool:
+    """Whether a name of the model has all of these words in this order: open_llama_7b_v2 is no 'llama-2-7b-open'."""
+    rest = iter(written)
+    return all(word in rest for word in words)
+
+
+def _numbered(word: str) -> bool:
+    return bool(regex(r"[a-z]+\d+(?:\.\d+)?").fullmatch(word))
+
+
+def _says_nothing(word: str) -> bool:
+    """Whether a word beside the base may be a fine-tune's own: no size, family or other architecture."""
+    return not (is_size(word) or word in _OTHER or word in families() or _OTHER_FORM.fullmatch(word))
