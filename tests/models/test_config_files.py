@@ -27,7 +27,7 @@ def _catalogue() -> dict[str, dict[str, object]]:
     for file in folder.glob("*.toml"):
         found = tomllib.loads(file.read_text())
         assert not tables.keys() & found.keys()
-        tables.update(found)
+        tables.update({name: table for name, table in found.items() if "of" not in table})
     return tables
 
 

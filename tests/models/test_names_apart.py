@@ -173,6 +173,28 @@ TinyLlama/TinyLlama-1.1B-Chat-v1.0                     =tinyllama-1.1b
 HuggingFaceTB/SmolVLM2-2.2B-Instruct                   ~2.2
 """
 
+# fine-tunes that tell the family, generation and size of a base of before 2025, and names that only look like one
+TUNED = """
+TheBloke/CapybaraHermes-2.5-Mistral-7B-GGUF            =mistral-7b
+TheBloke/Nous-Hermes-Llama2-13B-GPTQ                   =llama-2-13b
+neuralhermes-2.5-mistral-7b.Q4_K_M.gguf                =mistral-7b
+OpenBuddy/openbuddy-llama-65b-v8-bf16                  =llama-1-65b
+NEU-HAI/Llama-2-7b-alpaca-cleaned                      =llama-2-7b
+artificialguybr/Meta-Llama-3.1-8B-openhermes-2.5       =llama-3.1-8b
+abacusai/Smaug-Llama-3-70B-Instruct                    =llama-3-70b
+mbakgun/Qwen2.5-Coder-14B-n8n-Workflow-Generator       =qwen2.5-14b
+someone/Qwen2.5-7B-Instruct-hxq                        !
+someone/Llama-3-8B-tale-lora                           !
+someone/Qwen2.5-7B-tale-embedding                      !
+someone/tale-llama-2-13b-4x13b                         !
+kfkas/Llama-2-ko-7b-Chat                               !
+Qwen/Qwen2.5-7B-Instuct                                !
+lgaalves/llama-2-7b-hf_open-platypus                   !
+cookinai/Valkyrie-V1                                   !
+defog/sqlcoder2                                        !
+tiny-random/qwen3                                      !
+"""
+
 PACKED = """
 amd/Llama-3.2-1B-Instruct-awq-g128-int4-asym-fp16-onnx-hybrid  =llama-3.2-1b
 amd/Qwen2.5-7B-Instruct-onnx-ryzenai-1.7-hybrid        =qwen2.5-7b
@@ -377,7 +399,7 @@ def billions_of(identity: Identity) -> list[float]:
     return [value / 1e9 for value in counted if value]
 
 
-@pytest.mark.parametrize(("text", "verdict"), rows(SIBLINGS) + rows(PACKED) + rows(TAGS) + rows(WORDS))
+@pytest.mark.parametrize(("text", "verdict"), rows(SIBLINGS) + rows(TUNED) + rows(PACKED) + rows(TAGS) + rows(WORDS))
 def test_no_name_is_taken_for_another(text: str, verdict: str) -> None:
     found = understood(text)
     if verdict == "!":

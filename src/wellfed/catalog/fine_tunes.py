@@ -35,8 +35,8 @@ _OTHER_FILES = (
 )
 # tongues for which the vocabulary is often made longer: the first and the last matrix grow with it
 _OTHER_VOCABULARY = (
-    "ko kor korean zh cn chinese jp ja jpn japanese ar arabic th thai he hebrew fa persian vi vietnamese hi hindi ta "
-    "tamil te telugu ru russian el greek tr turkish indic sea malay cantonese tokenizer vocab extended ext swallow"
+    "ko kor korean zh cn chinese jp ja jpn japanese arabic thai hebrew persian vietnamese hindi tamil telugu russian "
+    "greek turkish indic malay cantonese tokenizer vocab extended ext swallow ar th he fa vi hi ta te ru el tr sea"
 )
 _OTHER = frozenset(f"{_OTHER_TOWERS} {_OTHER_HEADS} {_OTHER_LAYERS} {_OTHER_FILES} {_OTHER_VOCABULARY} {_TOYS}".split())
 _OTHER_FORM = regex(r"\d+x\d*|\d+l|\d+layers?|\d+e|[wa]\d+(?:a\d+)?|\d+bits?|\d+(?:\.\d+)?bpw|nf\d|fp\d+|int\d+")
