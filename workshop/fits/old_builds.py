@@ -14,7 +14,7 @@ from fits.gpu_rows import GpuCase, GpuRows, gpu_cases
 from fits.measured import local_cases
 from fits.old_builds_stages import START, Stage, stages
 from wellfed.accuracy.case import Case
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.nouns.calibration import Calibration, Residual
 from wellfed.perf.gpu_rates import OLD_BUILDS
 from wellfed.perf.local import speed_class
@@ -95,17 +95,21 @@ def group_of(one: GpuCase) -> str:
 def residuals(found: Iterable[Fitted]) -> dict[str, Residual]:
     """Errors with whole GPUs left out, by the classes that intervals are made of.
 
-    Rows count alike: what is asked of such builds next is another row of the same few tables.
+    Rows count alike, and the doubt is the geometric mean of those left out and those seen: what is asked of such builds
+    next is another row of the same few tables.
     """
     import numpy as np
 
-    rows: dict[str, list[tuple[float, float]]] = {}
+    rows: dict[str, list[tuple[float, float, float]]] = {}
     for outcome in found:
-        for one, predicted in zip(outcome.cases, outcome.left_out, strict=True):
+        for one, seen, left_out in zip(outcome.cases, outcome.predicted, outcome.left_out, strict=True):
             if one.case.request is not None:
                 name = speed_class(one.phase, one.case.request)
-                rows.setdefault(name, []).append((one.case.measured, float(predicted)))
-    return {
-        name: residual(np.array([measured for measured, _ in errors]), np.array([made for _, made in errors]))
-        for name, errors in sorted(rows.items())
-    }
+                rows.setdefault(name, []).append((one.case.measured, float(seen), float(left_out)))
+    columns = {name: np.array(errors).T for name, errors in sorted(rows.items())}
+    return {name: _doubt(*errors) for name, errors in columns.items()}
+
+
+def _doubt(measured: Vector, seen: Vector, left_out: Vector) -> Residual:
+    out, whole = residual(measured, left_out), residual(measured, seen)
+    return replace(out, sigma=round((out.sigma * whole.sigma) ** 0.5, 4))
