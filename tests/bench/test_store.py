@@ -134,6 +134,6 @@ def test_what_is_fitted_is_what_an_estimate_looks_up() -> None:
     assert plan is not None
     keys = parameters(plan, bundled())
     names = {key.rpartition(".")[2] for key in keys}
-    assert names >= {"op_us", "core_bytes_per_cycle", "bandwidth_fraction", "unpack_fraction", "pair_cycles"}
+    assert names >= {"op_us", "core_bytes_per_cycle", "bandwidth_fraction", "vector_ops_per_cycle", "pair_cycles"}
     doubled = bundled().with_parameters({key: 2 * value for key, value in keys.items()})
     assert _predicts(plan, decode=True)(doubled) != _predicts(plan, decode=True)(bundled())

@@ -62,7 +62,7 @@ def test_processes_or_not_the_answer_is_one(tmp_path: Path) -> None:
 
 
 def test_faults_have_a_price_and_the_slowest_is_named(folder: Path) -> None:
-    checked = fleet_check(folder, "qwen3-32b")
+    checked = fleet_check(folder, "llama-3.3-70b")
     prices = {fault.id: fault.cost.decode_tok_s for fault in checked.faults if fault.cost}
     assert prices["pcie-width"] > 0
     rates = [node.decode_tok_s for node in checked.nodes if node.decode_tok_s]

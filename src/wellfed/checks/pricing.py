@@ -138,7 +138,8 @@ def difference(now: Estimate, after: Estimate) -> Cost:
     """`then` minus `now` for rates, `now` minus `then` for times: positive is what the fault costs.
 
     Differences of less than 0.2 % are nothing. What does not fit now has no rates to compare. Room for more requests at
-    a time makes each one's rate lower and all of them together faster: that is no loss.
+    a time makes each one's rate lower and all of them together faster: that is no loss. Nor is it one to load longer
+    what then is faster.
     """
     if now.memory.fits is False and after.memory.fits is not False:
         return _noted(FITS)
@@ -148,6 +149,8 @@ def difference(now: Estimate, after: Estimate) -> Cost:
     prefill = _gap(now.prefill_tok_s.value, after.prefill_tok_s.value)
     ttft = -_gap(now.ttft_s.value, after.ttft_s.value)
     load = 0.0 if now.load_s is None or after.load_s is None else -_gap(now.load_s, after.load_s)
+    if load < 0 and max(decode, prefill, ttft) > 0:
+        load = 0.0
     note = None if any((decode, prefill, ttft, load)) else NOTHING
     return Cost(decode, prefill, ttft + 0.0, load + 0.0, str(note or ""), note)
 

@@ -174,9 +174,9 @@ def _predicts(plan: Plan, decode: bool) -> Callable[[Calibration], float]:
 
 # What a machine's own kernels, cores and memory differ in from those that the bundled values were fitted to.
 _FITTED = frozenset(
-    {"measured_fraction", "bandwidth_fraction", "core_bytes_per_cycle", "unpack_fraction", "macs_per_cycle",
-     "float_macs_per_cycle", "attention_macs_per_cycle", "cache_per_cycle", "pair_cycles", "tile_rows",
-     "expert_fraction", "op_us"}
+    {"measured_fraction", "bandwidth_fraction", "core_bytes_per_cycle", "unpack_fraction", "vector_ops_per_cycle",
+     "macs_per_cycle", "float_macs_per_cycle", "attention_macs_per_cycle", "cache_per_cycle", "pair_cycles",
+     "tile_rows", "expert_fraction", "op_us"}
 )  # fmt: skip
 
 

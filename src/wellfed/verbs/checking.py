@@ -180,14 +180,16 @@ class Pricer:
 
 
 def _better(new: Estimate, old: Estimate) -> bool:
-    """Better in one respect, and worse in none."""
+    """Better in one respect, and worse in none; what is loaded once for good speed may take longer."""
     gains = (
         new.decode_tok_s.value / old.decode_tok_s.value,
         new.prefill_tok_s.value / old.prefill_tok_s.value,
         old.ttft_s.value / new.ttft_s.value,
-        (old.load_s / new.load_s) if old.load_s and new.load_s else 1.0,
     )
-    return min(gains) >= 1 - SLIGHT and max(gains) > 1 + SLIGHT
+    loading = (old.load_s / new.load_s) if old.load_s and new.load_s else 1.0
+    if max(gains) <= 1 + SLIGHT:
+        return min(gains) >= 1 - SLIGHT and loading > 1 + SLIGHT
+    return min(gains) >= 1 - SLIGHT
 
 
 def header(machine: Machine) -> tuple[Message, ...]:
