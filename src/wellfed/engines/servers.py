@@ -28,8 +28,11 @@ class Servers:
         """What whoever starts them must know."""
         if self.count == 1:
             return ()
-        text = "{count} equal servers, each on {nodes} machine(s) of its own: put a load balancer before them"
-        return (sentence("servers.balancer", text, count=self.count, nodes=self.nodes),)
+        if self.nodes == 1:
+            text = "{count} equal servers, each on a machine of its own: put a load balancer before them"
+            return (sentence("servers.balancer", text, count=self.count),)
+        text = "{count} equal servers, each on {nodes} machines of its own: put a load balancer before them"
+        return (sentence("servers.balancer-groups", text, count=self.count, nodes=self.nodes),)
 
 
 def servers(machine: Machine, layout: Layout) -> Servers:
