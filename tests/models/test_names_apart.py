@@ -180,6 +180,8 @@ TheBloke/Nous-Hermes-Llama2-13B-GPTQ                   =llama-2-13b
 neuralhermes-2.5-mistral-7b.Q4_K_M.gguf                =mistral-7b
 OpenBuddy/openbuddy-llama-65b-v8-bf16                  =llama-1-65b
 NEU-HAI/Llama-2-7b-alpaca-cleaned                      =llama-2-7b
+TheBloke/dolphin-2.6-mistral-7B-AWQ                    =mistral-7b
+TheBloke/Mixtral-phi-7b                                !
 artificialguybr/Meta-Llama-3.1-8B-openhermes-2.5       =llama-3.1-8b
 abacusai/Smaug-Llama-3-70B-Instruct                    =llama-3-70b
 mbakgun/Qwen2.5-Coder-14B-n8n-Workflow-Generator       =qwen2.5-14b

@@ -17,6 +17,8 @@ from wellfed.errors import UnknownName
         ("ernie 21b a3b thinking", "ernie-4.5-21b-a3b"),
         ("nemotron super 120b", "nemotron-3-super-120b-a12b"),
         ("r1 0528 qwen3 8b", "deepseek-r1-0528-qwen3-8b"),
+        ("qwen three 8b", "qwen3-8b"),
+        ("llama 3.3 seventy b", "llama-3.3-70b"),
         ("阶跃 3.5 flash", "step-3.5-flash"),
         ("美团 longcat flash", "longcat-flash-chat"),
     ],

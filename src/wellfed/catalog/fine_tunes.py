@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from wellfed.catalog.models import Entry, Task, families
+from wellfed.catalog.models import Entry, Task, families, table
 from wellfed.catalog.name_match import matched
 from wellfed.catalog.name_words import NEUTRAL, Name, is_size, parse
 from wellfed.patterns import regex
@@ -93,4 +93,11 @@ def _numbered(word: str) -> bool:
 
 def _says_nothing(word: str) -> bool:
     """Whether a word beside the base may be a fine-tune's own: no size, family or other architecture."""
-    return not (is_size(word) or word in _OTHER or word in families() or _OTHER_FORM.fullmatch(word))
+    other = word in families() and not _only_tunes(word)
+    return not (is_size(word) or word in _OTHER or other or _OTHER_FORM.fullmatch(word))
+
+
+@lru_cache(maxsize=1024)
+def _only_tunes(family: str) -> bool:
+    """Whether all models called so have another one's layers (Dolphin, Hermes): it names no second base."""
+    return all("like" in table(identity) for identity in families()[family])

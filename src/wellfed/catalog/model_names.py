@@ -185,14 +185,14 @@ def _unknown(shown: str, words: frozenset[str], together: str | None = None) -> 
 
 def _as_said(name: Name) -> Identity | None:
     """A name with less in it than any of the model's own, where one model is left; or of what it was distilled from."""
-    from wellfed.catalog.short_names import of_any_generation, taught_by_another, with_units
+    from wellfed.catalog.short_names import in_figures, of_any_generation, taught_by_another, with_units
 
     taught = taught_by_another(name)
     if taught is not None:
         text = message("resolve.same-layers", "{name} is planned as {model}", name=_as_asked(name), model=taught.name)
         return _identity(taught, How.LOOSE, name, (Assumption(as_text(text), _TAUGHT),))
     words = name.distinguishing
-    chosen = None if name.owner else with_units(words) or of_any_generation(words)
+    chosen = None if name.owner else with_units(words) or in_figures(name) or of_any_generation(words)
     if chosen is None:
         return None
     text = message("resolve.taken-for", "{name} is taken for {model}", name=_as_asked(name), model=chosen.name)

@@ -96,7 +96,8 @@ _KINDS: Mapping[str, str] = {
     "image": r"""\w*image(?:edit|gen)? sdxl sd\d(?:\.\d+)? sd flux(?:\.?\d+)? kolors pixart sana kandinsky\d* hidream
         auraflow chroma\d* hunyuandit dit text2image txt2img img2img t2i i2i controlnet inpainting inpaint lumina
         omnigen\d* seedream deepfloyd dreamshaper animagine cogview\d* lcm upscaler \w*esrgan vae \w*diffusers
-        ideogram\d* krea nextstep step1x glide imagen srpo visiontokenizer emu3""",
+        ideogram\d* krea realvis\w* juggernaut\w* epicrealism\w* openjourney\w* absolutereality\w*
+        nextstep step1x glide imagen srpo visiontokenizer emu3""",
     "diffusion": r"\w*diffusion\w* llada\w* diffucoder",
     "music and sound": r"""musicgen audiogen audioldm\d* acestep songgen\w* riffusion music songbloom \w*sfx lyria
         deepfilternet\w* audiodit dac mimi tokenizer vggish yamnet \w*clap""",

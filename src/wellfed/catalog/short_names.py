@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from wellfed.catalog.models import Entry, entry, families
 from wellfed.catalog.name_match import Spelling, explains_sizes, matched, spellings, without_sizes
-from wellfed.catalog.name_words import NEUTRAL, Name, is_active, is_month, is_size, size_word
+from wellfed.catalog.name_words import NEUTRAL, Name, is_active, is_month, is_size, parse, size_word
 from wellfed.patterns import regex
 
 _LEAST_SIZE = 10  # a smaller number is a generation: qwen 3, gemma 4
@@ -20,6 +20,22 @@ def with_units(words: frozenset[str]) -> Entry | None:
     if len(numbers) != 1 or any(is_size(word) for word in words):
         return None
     return matched(words - {numbers[0]} | {size_word(float(numbers[0]))})
+
+
+_ONES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_FIGURES = {word: str(number) for number, word in enumerate(_ONES, 1)} | {
+    word: str(10 * number) for number, word in enumerate(_TENS, 2)
+}
+
+
+def in_figures(name: Name) -> Entry | None:
+    """The model of a name whose numbers are written as words: 'qwen three 8b', 'llama 3.3 seventy b'."""
+    said = tuple(_FIGURES.get(word, word) for word in name.words)
+    if said == name.words:
+        return None
+    words = parse(" ".join(said)).distinguishing
+    return matched(words) or with_units(words)
 
 
 def of_any_generation(words: frozenset[str]) -> Entry | None:
