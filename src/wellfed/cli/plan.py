@@ -291,6 +291,22 @@ def _from_command(line: str, request: PlanOptions, as_json: bool) -> None:
         raise SystemExit(1)
 
 
+def _in_one_currency(prices: Path | None) -> None:
+    """Raises UsageError where a budget is not in the currency of the prices."""
+    from wellfed.catalog.prices import load_prices
+
+    there = load_prices(prices).currency if prices else ""
+    if (requested := currency(click.get_current_context(), there)) != there:
+        raise click.UsageError(
+            sentence(
+                "cli.plan.currencies",
+                "--budget is in {said}, the prices of --prices are in {there}: give both in one currency",
+                said=requested,
+                there=there,
+            )
+        )
+
+
 def _buy(model: str, request: PlanOptions, options: dict[str, Any], top: int, as_json: bool) -> None:
     from wellfed.verbs import buying
 
@@ -304,19 +320,11 @@ def _buy(model: str, request: PlanOptions, options: dict[str, Any], top: int, as
         raise click.UsageError(
             sentence("cli.plan.budget-needs-prices", "--budget needs --prices: a file, or example:usd, example:cny")
         )
+    _in_one_currency(options["prices"])
     from wellfed.cli.naming import say_how_read
 
     say_how_read(model)
     market = buying.buy(model, request, options["prices"], options["budget"], options["power"], keep=top)
-    if (requested := currency(click.get_current_context(), market.currency)) != market.currency:
-        raise click.UsageError(
-            sentence(
-                "cli.plan.currencies",
-                "--budget is in {said}, the prices of --prices are in {there}: give both in one currency",
-                said=requested,
-                there=market.currency,
-            )
-        )
     if as_json:
         from wellfed.documents.market import market_json
 
