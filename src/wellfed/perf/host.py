@@ -190,6 +190,7 @@ def _governed(settings: OsSettings) -> float:
     return sum(_GOVERNORS.get(name, _POWERSAVE) * count for name, count in counts.items()) / total
 
 
+@per_object
 def _cores(machine: Machine) -> tuple[float | None, tuple[tuple[Loss, float], ...]]:
     """Cores that the engine's threads may use, and what takes the others away."""
     all_cores = _whole_cores(machine)

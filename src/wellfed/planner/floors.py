@@ -59,8 +59,9 @@ def fastest(request: Request, calibration: Calibration) -> Speeds | None:
         return None
     running = 1 if load.request_rate is not None else min(max(1, load.concurrency), layout.slots(MOST_SLOTS))
     gpus = [_achieved(device, request, calibration) for device in devices]
-    step_s = _cpu_s(request, calibration, away, running) + _gpu_s(request, gpus, away, running)
-    prompt_s = _prompt_s(as_computed(request), calibration, gpus, away)
+    cpu = _cpu(request, calibration)
+    step_s = _cpu_s(request, cpu, away, running) + _gpu_s(request, gpus, away, running)
+    prompt_s = _prompt_s(as_computed(request), calibration, cpu, gpus, away)
     token_s = step_s + (running - 1) * prompt_s / max(1, load.output_tokens)
     return Speeds(prompt_s, token_s, math.inf if load.request_rate is not None else running / token_s)
 
@@ -73,13 +74,15 @@ def _in_ram(request: Request) -> _InRam:
         return _InRam(resident + request.weights.head, routed)
     if layout.offload == EXPERTS_ON_CPU:
         return _InRam(0.0, routed)
-    room = _gpu_bytes(request.machine, layout.gpus)
-    if layout.offload not in (SOME_EXPERTS, SOME_LAYERS) or room is None:
+    divided = layout.offload in (SOME_EXPERTS, SOME_LAYERS)
+    room = _gpu_bytes(request.machine, layout.gpus) if divided else None
+    if room is None:
         return _InRam(0.0, 0.0)
     outside = max(0.0, resident + routed - room)
     return _InRam(0.0, outside) if routed else _InRam(outside, 0.0)
 
 
+@per_object_and_values
 def _gpu_bytes(machine: Machine, count: int) -> float | None:
     """What the `count` largest GPUs have room for; None where one does not tell."""
     rooms = []
@@ -97,21 +100,22 @@ def _reached(request: Request, tokens: float) -> float:
     return min((expert_share(ffn, tokens, request.layout.active_experts) for ffn in experts), default=1.0)
 
 
-def _cpu_s(request: Request, calibration: Calibration, away: _InRam, tokens: float) -> float:
-    """Seconds in which the CPUs read what so many tokens need of the weights in RAM."""
-    if not away.plain and not away.routed:
-        return 0.0
-    bandwidth, _ = cpu_bandwidth(request.machine, request.layout, calibration)
-    pieces = bandwidth * calibration.value("cpu", "expert_fraction")
-    return away.plain / bandwidth + away.routed * _reached(request, tokens) / pieces
-
-
 @dataclass(frozen=True, slots=True)
 class _Achieved:
-    """What an engine reaches on a GPU, in bytes of weights a second: read, and of routed experts unpacked."""
+    """What an engine reaches on a device, in bytes of weights a second: of routed experts, and of the others."""
 
-    read: float
-    unpacked: float
+    plain: float
+    routed: float
+
+
+def _cpu(request: Request, calibration: Calibration) -> _Achieved:
+    bandwidth, _ = cpu_bandwidth(request.machine, request.layout, calibration)
+    return _Achieved(bandwidth, bandwidth * calibration.value("cpu", "expert_fraction"))
+
+
+def _cpu_s(request: Request, cpu: _Achieved, away: _InRam, tokens: float) -> float:
+    """Seconds in which the CPUs read what so many tokens need of the weights in RAM."""
+    return away.plain / cpu.plain + away.routed * _reached(request, tokens) / cpu.routed
 
 
 @per_object_and_values
@@ -126,7 +130,8 @@ def _achieved(device: GpuDevice, request: Request, calibration: Calibration) -> 
     rates = gpu_rates(calibration, device, build_name(request.layout))
     kind = weight_kind(request.weights.types.get(Part.ROUTED_EXPERTS, ""))
     unpacked = device.issue_hz * rates.weights_per_cycle[kind] * _expert_bytes(request.weights, request.model)
-    return _Achieved(device.bandwidth * rates.bandwidth_fraction, unpacked)
+    read = device.bandwidth * rates.bandwidth_fraction
+    return _Achieved(read, min(read, unpacked) if unpacked else read)
 
 
 @per_object_and_values
@@ -149,19 +154,21 @@ def _on_gpus(request: Request, away: _InRam, tokens: float) -> tuple[float, floa
 def _gpu_s(request: Request, gpus: Sequence[_Achieved], away: _InRam, tokens: float) -> float:
     """Seconds in which the GPUs, in turn, read and unpack what so many tokens need of the other weights."""
     plain, routed = _on_gpus(request, away, tokens)
-    times = [plain / gpu.read + (routed / min(gpu.read, gpu.unpacked) if routed else 0.0) for gpu in gpus]
+    times = [plain / gpu.plain + routed / gpu.routed for gpu in gpus]
     return min(times, default=0.0)
 
 
-def _prompt_s(request: Request, calibration: Calibration, gpus: Sequence[_Achieved], away: _InRam) -> float:
+def _prompt_s(
+    request: Request, calibration: Calibration, cpu: _Achieved, gpus: Sequence[_Achieved], away: _InRam
+) -> float:
     """Seconds in which the micro-batches of a prompt read the weights in RAM, or have them copied to a GPU; and in
     which the GPUs read the others, all at the same time.
     """
     layout, load = request.layout, request.workload
     step, repeats = prompt_steps(max(1, load.prompt_tokens), load.depth_tokens, micro_batch(layout))
     together = sum(_on_gpus(request, away, step.tokens)) / max(1, layout.gpus)
-    read_s = min((together / gpu.read for gpu in gpus), default=0.0)
+    read_s = min((together / gpu.plain for gpu in gpus), default=0.0)
     if not streams(request, step):
-        return repeats * (_cpu_s(request, calibration, away, step.tokens) + read_s)
+        return repeats * (_cpu_s(request, cpu, away, step.tokens) + read_s)
     copied = away.plain + away.routed * _reached(request, step.tokens)
     return repeats * (copied / link_bytes_per_s(request.machine, layout, calibration) + read_s)
