@@ -33,15 +33,20 @@ def engine_lines(text: str) -> dict[str, str]:
     return {name: line for name, line in lines.items() if _is_engine(line)}
 
 
-def _of_other_files(told: Mapping[str, Any]) -> dict[str, str]:
+def _of_other_files(settings: Mapping[str, Any]) -> dict[str, str]:
     """TabbyAPI's `config.yml`, of which every option is an argument too; the commands of llama-swap's `config.yaml`."""
-    model, models = told.get("model"), told.get("models")
+    model, models = settings.get("model"), settings.get("models")
     if isinstance(model, dict) and model.get("model_name"):
-        options = {**model, **{name: told[name]["draft_model_name"] for name in ("draft_model",)
-                               if isinstance(told.get(name), dict) and told[name].get("draft_model_name")}}  # fmt: skip
+        section = settings.get("draft_model")
+        draft = section.get("draft_model_name") if isinstance(section, dict) else None
+        options = {**model, **({"draft_model": draft} if draft else {})}
         return {str(model["model_name"]): shlex.join(["main.py", *_as_arguments(options)])}
     if isinstance(models, dict):
-        lines = {str(name): str(one["cmd"]) for name, one in models.items() if isinstance(one, dict) and one.get("cmd")}
+        lines = {
+            str(name): str(entry["cmd"])
+            for name, entry in models.items()
+            if isinstance(entry, dict) and entry.get("cmd")
+        }
         return {name: line for name, line in lines.items() if _is_engine(line)}
     return {}
 

@@ -95,10 +95,10 @@ SERVER = ("rpc-server", "--host", "0.0.0.0", "--port", str(_RPC_PORT))  # llama.
 
 def server_words(layout: Layout) -> list[str]:
     """The RPC servers, by their addresses where these are told."""
-    servers, told = count(layout), dict(layout.options).get(ADDRESSES)
+    servers, addresses = count(layout), dict(layout.options).get(ADDRESSES)
     if not servers:
         return []
-    return ["--rpc", told or ",".join(f"HOST-{number}:{_RPC_PORT}" for number in range(1, servers + 1))]
+    return ["--rpc", addresses or ",".join(f"HOST-{number}:{_RPC_PORT}" for number in range(1, servers + 1))]
 
 
 def _server_notes(layout: Layout) -> tuple[str, ...]:

@@ -55,14 +55,14 @@ def shares_experts(layout: Layout, model: Model) -> bool:
 
 def as_served(layout: Layout, machine: Machine, model: Model) -> Layout:
     """The layout as its engine runs it: copies that share experts are groups of attention in one tensor group."""
-    one = servers(machine, layout)
-    if one.copies == 1 or layout.attention_data_parallel > 1 or not shares_experts(layout, model):
+    server_set = servers(machine, layout)
+    if server_set.copies == 1 or layout.attention_data_parallel > 1 or not shares_experts(layout, model):
         return layout
-    ranks = layout.tensor_parallel * one.copies
+    ranks = layout.tensor_parallel * server_set.copies
     return replace(
         layout,
         tensor_parallel=ranks,
-        data_parallel=one.count,
-        attention_data_parallel=one.copies,
+        data_parallel=server_set.count,
+        attention_data_parallel=server_set.copies,
         expert_parallel=ranks if layout.expert_parallel > 1 else 1,
     )

@@ -41,9 +41,9 @@ def _held(config: Mapping[str, Any], text: str) -> tuple[tuple[str, str], ...]:
     if "lmcache" in kind:
         return _lmcache(extra)
     if "offload" in kind:
-        each = extra.get("cpu_bytes_to_use_per_rank")
-        if isinstance(each, int | float) and each >= 0:
-            return (("lmcache_gb", f"{each / GB:g}"),)
+        rank_bytes = extra.get("cpu_bytes_to_use_per_rank")
+        if isinstance(rank_bytes, int | float) and rank_bytes >= 0:
+            return (("lmcache_gb", f"{rank_bytes / GB:g}"),)
         size = extra.get("cpu_bytes_to_use")
         if not isinstance(size, int | float) or size < 0:
             raise NotModelled(f"{name} without cpu_bytes_to_use")

@@ -60,8 +60,8 @@ def extra_options(plan: Plan) -> tuple[str, ...]:
         lines.append("enable_attention_dp: true")
     parts = context_ranks(plan.layout)
     if parts > 1:
-        told = f"cp_config: {{cp_type: HELIX, tokens_per_block: {_BLOCK}}}"
-        lines += [f"context_parallel_size: {parts}", told]
+        helix = f"cp_config: {{cp_type: HELIX, tokens_per_block: {_BLOCK}}}"
+        lines += [f"context_parallel_size: {parts}", helix]
     if plan.layout.kv_type != "f16":
         lines.append(f"kv_cache_config: {{dtype: {plan.layout.kv_type}}}")
     options = dict(plan.layout.options)

@@ -175,6 +175,6 @@ def _range_of(table: dict[str, tuple[_Ends, _Ends]], label: str, model: Model, o
 
 def _between(low: float, high: float) -> Spread:
     """The recipe's own size as the middle where it lies between near ends, else half way between them."""
-    own = 1 - MOST <= low <= 1.0 <= high <= 1 + MOST
-    centre = 1.0 if own else (low + high) / 2
+    is_its_recipes = 1 - MOST <= low <= 1.0 <= high <= 1 + MOST
+    centre = 1.0 if is_its_recipes else (low + high) / 2
     return Spread(centre, max(1 - MOST, low / centre), min(1 + MOST, high / centre))

@@ -183,9 +183,9 @@ def _slices(sight: Sight, width: int, height: int, most: int) -> Seen:
     if wanted <= 1:
         return _tiled(sight, (1, 1))
     counts = [count for count in (wanted - 1, wanted, wanted + 1) if 1 < count <= sight.most]
-    found = [(count // columns, columns) for count in counts for columns in range(1, count + 1) if not count % columns]
+    grids = [(count // columns, columns) for count in counts for columns in range(1, count + 1) if not count % columns]
     shape = math.log(width / height)
-    return _tiled(sight, min(found, key=lambda grid: abs(shape - math.log(grid[1] / grid[0]))))
+    return _tiled(sight, min(grids, key=lambda grid: abs(shape - math.log(grid[1] / grid[0]))))
 
 
 def _hd(sight: Sight, width: int, height: int, most: int) -> Seen:

@@ -138,8 +138,8 @@ def _achieved(device: GpuDevice, request: Request, calibration: Calibration) -> 
 def _expert_bytes(weights: Weights, model: Model) -> float:
     """Bytes of an element of routed experts, in the layer where it takes most; 0 without any."""
     sizes = (
-        (held.routed_experts, part_elements(layer, model.hidden).get(Part.ROUTED_EXPERTS))
-        for layer, held in zip(model.layers, weights.layers, strict=True)
+        (layer_weights.routed_experts, part_elements(layer, model.hidden).get(Part.ROUTED_EXPERTS))
+        for layer, layer_weights in zip(model.layers, weights.layers, strict=True)
     )
     return max((size / elements for size, elements in sizes if elements), default=0.0)
 

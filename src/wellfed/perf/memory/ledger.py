@@ -76,11 +76,11 @@ def least_missing_bytes(request: Request) -> float:
     sums = weight_sums(request.weights)
     resident, routed = residents(request.weights)[-1], sums.routed[-1]
     if layout.engine in _LOCAL:
-        held = (resident + routed) / layout.gpus
+        rank_bytes = (resident + routed) / layout.gpus
     else:
         experts = routed / (expert_ranks(layout) * prefill_ranks(layout))
-        held = (resident / max(1, layout.tensor_parallel) + experts) / max(1, layout.pipeline_parallel)
-    return held - room if held - room > _CLOSE_BYTES else 0.0
+        rank_bytes = (resident / max(1, layout.tensor_parallel) + experts) / max(1, layout.pipeline_parallel)
+    return rank_bytes - room if rank_bytes - room > _CLOSE_BYTES else 0.0
 
 
 @per_object

@@ -8,12 +8,16 @@ from typing import NamedTuple
 from wellfed.frozen import replace
 from wellfed.perf.serving.knobs import Knobs
 from wellfed.perf.serving.shape import Shape
-from wellfed.perf.serving.step import forward, larger, smaller
+from wellfed.perf.serving.step import TINY, forward, larger, smaller
 
 _ROUNDS = 4  # of the fixed point of waits and rates: more change nothing that is shown (assumed)
 _SYNCHRONOUS = 0.2  # of the wait for a first token's way out, where no pass is prepared ahead: assumed
 _OVERLOAD_WINDOW_S = 600.0  # the waits of an overloaded server are told for its first minutes: assumed
 _P99 = math.log(100)
+_RUN_OUT = 0.25  # of the sequences, by which those of the start are fewer on average while answers run out: assumed
+_TWO_MOMENTS = 0.5  # of M/M/m's wait: what answers of one length have (Kingman); lengths that vary little (assumed)
+_MOST_CROWDED = 0.999  # of the slots: beyond it the queue's formula has no meaning
+_BISECTIONS = 18  # halvings of the sequences in a replica: to a quarter of a millionth
 _MOST_BUSY = 0.99  # of the passes' time with prompts: beyond it the queue's formula has no meaning (assumed)
 
 
@@ -63,7 +67,7 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
     per_pass = smaller(shape.prompt, shape.chunk)
     busy = 1.0 + 0 * admitted  # share of its stay that a sequence decodes
     for _ in range(_ROUNDS):
-        decoding = 1 + rest * busy * (1 - 0.25 * first * shape.spread)  # at the end answers run out one by one
+        decoding = 1 + rest * busy * (1 - _RUN_OUT * first * shape.spread)  # at the end answers run out one by one
         batch = decoding / shape.stages
         alone = forward(shape, knobs, batch, 0.0).seconds
         arriving = rest * busy / shape.stages * shape.gain * shape.prompt / shape.output
@@ -114,7 +118,7 @@ def _slot_waits(
     )
     queue = full * (again + (1 - again) * late / shape.clients / 2) + offset
     grown = larger(smaller(shape.clients, shape.start_slots) - let_in, 0.0 * admitted)
-    amid = (1 - again) * queue * grown / (late + 1e-9)
+    amid = (1 - again) * queue * grown / (late + TINY)
     return queue - amid, amid
 
 
@@ -191,8 +195,8 @@ def arrivals(shape: Shape, knobs: Knobs, rate: float) -> Arrived:
     pass_s = steady.tpot * shape.gain
     busy = min(_MOST_BUSY, steady.share * steady.extra / pass_s)
     queued = busy / (2 * (1 - busy)) * steady.extra / max(1.0, steady.taken / shape.prompt)
-    crowd = min(0.999, rate * stay_s / slots)
-    queue = 0.5 * crowd ** (math.sqrt(2 * (slots + 1)) - 1) / (slots * (1 - crowd)) * stay_s
+    crowd = min(_MOST_CROWDED, rate * stay_s / slots)
+    queue = _TWO_MOMENTS * crowd ** (math.sqrt(2 * (slots + 1)) - 1) / (slots * (1 - crowd)) * stay_s
     wait = steady.wait + queued
     ttft = steady.handling + steady.prefill + wait + queue
     late = steady.handling + steady.prefill + (wait + queue) * _P99
@@ -202,7 +206,7 @@ def arrivals(shape: Shape, knobs: Knobs, rate: float) -> Arrived:
 def _steady(shape: Shape, knobs: Knobs, rate: float, slots: float) -> Served:
     """The state in which as many requests finish as arrive: bisection over the sequences in the replica."""
     low, high = 0.0, slots
-    for _ in range(18):
+    for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         served = serve(replace(shape, clients=middle), knobs)
         if middle / (shape.output * served.tpot + served.prefill) < rate:

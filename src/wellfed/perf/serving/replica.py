@@ -33,6 +33,7 @@ _PIECEWISE = 3
 _COMPILED = 0.35  # of the kernels are left to launch where the model is compiled but not captured
 _PLAIN_DECODE = 0.4  # of the launch work of SGLang's prompt passes: a decode pass plans no attention for ragged prompts
 _PER_DOUBLING = 0.15  # more host work of a pass for every doubling of the ranks that are handed it: assumed
+_EULER = 0.5772  # Euler's constant: the sum of 1/n up to m is ln m more than it
 _MOST_DRAFTS = 4  # drafting passes of trees: wide ones are no deeper
 _FRONT_THREADS = 3  # beside the ranks': engine core, API server, detokeniser
 
@@ -74,7 +75,7 @@ def mean_inverse(length: float, spread: float) -> float:
 
     Means of times per token are means over answers: an answer of few tokens that waits once weighs most in them.
     """
-    drawn = (math.log(2 * length) + 0.5772) / (2 * length)
+    drawn = (math.log(2 * length) + _EULER) / (2 * length)
     return (1 - spread) / length + spread * max(1 / length, drawn)
 
 

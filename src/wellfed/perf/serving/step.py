@@ -7,6 +7,8 @@ from typing import NamedTuple
 from wellfed.perf.serving.knobs import Knobs
 from wellfed.perf.serving.shape import Shape
 
+TINY = 1e-9  # keeps quotients and powers of nothing defined; too small to be seen in a result
+
 
 class Pass(NamedTuple):
     """Seconds of one forward pass, by what takes them; the sum is its duration.
@@ -37,13 +39,19 @@ class Pass(NamedTuple):
 
 
 def either(memory_s: float, compute_s: float) -> float:
-    """A roofline with a rounded ridge: near it, neither memory nor matrix units run at their best."""
+    """A roofline with a rounded ridge: near it, neither memory nor matrix units run at their best.
+
+    The root of the sum of squares: 1.41 times either side where both are alike (that exponent is assumed).
+    """
     norm: float = (memory_s * memory_s + compute_s * compute_s) ** 0.5
     return norm
 
 
 def beyond(busy_s: float, beside_s: float) -> float:
-    """What of `beside_s` shows when it runs beside `busy_s`: the excess, rounded where both are alike."""
+    """What of `beside_s` shows when it runs beside `busy_s`: the excess, rounded where both are alike.
+
+    Sharper than a roofline's ridge: 0.19 of either where both are alike (that exponent is assumed).
+    """
     longest: float = (busy_s**4 + beside_s**4) ** 0.25
     return longest - busy_s
 
@@ -61,7 +69,7 @@ def smaller(a: float, b: float) -> float:
 def touched(shape: Shape, knobs: Knobs, tokens: float) -> float:
     """The share of the routed experts that `tokens` tokens reach: 1 - (1 - k/E)^n, n fewer where they choose alike."""
     first = smaller(1.0 + 0 * tokens, tokens)
-    missed: float = (1 - shape.expert_share * (1 - 1e-9)) ** (first + (tokens - first) * knobs.expert_spread)
+    missed: float = (1 - shape.expert_share * (1 - TINY)) ** (first + (tokens - first) * knobs.expert_spread)
     return 1 - missed
 
 
@@ -80,8 +88,8 @@ Side = tuple[float, float]
 
 
 class Sides(NamedTuple):
-    """By part of a pass, the seconds that memory and the matrix units would each take alone; of the link, wire and
-    latency.
+    """By part of a pass, the seconds that memory and the matrix units would each take alone; of the link those of bytes
+    and of latency, which add up.
     """
 
     attention: Side
@@ -159,10 +167,10 @@ def forward(shape: Shape, knobs: Knobs, decodes: float, prefill: float) -> Pass:
     link = both.link[0] + both.link[1]
     kernels = shape.kernels * knobs.kernel_s
     body = attention + dense + shared + experts + head + kernels
-    drafts = shape.draft_share * body * decodes / (decodes + 1e-9)
+    drafts = shape.draft_share * body * decodes / (decodes + TINY)
     tower = shape.tower_flops * prefill / shape.prompt / (shape.score_peak * knobs.tower_rate)
     busy = attention + cache + dense + shared + experts + head + tower + drafts + link + kernels
-    prompted = prefill / (prefill + 1e-9)
+    prompted = prefill / (prefill + TINY)
     launched = (shape.launches + prompted * (shape.prompt_launches - shape.launches)) * knobs.launch_s / shape.pace
     launches = beyond(busy, launched)
     work = (knobs.step_s * shape.rounds + knobs.sequence_s * decodes / shape.groups) / shape.pace
