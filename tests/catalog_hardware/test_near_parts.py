@@ -15,7 +15,7 @@ from wellfed.catalog.hardware import find_gpu, near_parts
         ("gb500", "GB"),
         ("h300", "H"),
         ("a200", "A100"),
-        ("arc b990", "Arc B5"),
+        ("arc b990", "Arc B"),
         ("bw1000", "Hygon"),
         ("hygon bw1000", "Hygon"),
         ("quadro k4200", "Quadro K"),
