@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.message import sentence
+from wellfed.nouns.estimate import MemoryTerm
 from wellfed.units import GIB, MIB
 
 # The driver's share of a card: CUDA reports 23.65 GiB where nvidia-smi lists 23.99 (4090), 15.70 of 15.99 (4080),
@@ -82,6 +83,13 @@ def unified_limit_bytes(gpu: Gpu, shared: float, machine: Machine | None = None)
 def system_bytes(total: float) -> float:
     """RAM that an idle system and its page tables keep: 1 GiB and 1 %."""
     return min(total, GIB + 0.01 * total)
+
+
+def system_terms(free_bytes: float | None, capacity_bytes: float | None, note: str) -> tuple[MemoryTerm, ...]:
+    """The system's own part of RAM, where nobody told what is free; else that is counted already."""
+    if free_bytes is not None or capacity_bytes is None:
+        return ()
+    return (MemoryTerm("ram", "system", system_bytes(capacity_bytes), note),)
 
 
 def context_bytes(gpu: Gpu) -> float:

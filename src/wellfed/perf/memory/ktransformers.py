@@ -13,7 +13,7 @@ from wellfed.perf.memory.devices import (
     gpu_free_bytes,
     ram_capacity_bytes,
     ram_free_bytes,
-    system_bytes,
+    system_terms,
 )
 from wellfed.perf.memory.held import weight_sums
 from wellfed.perf.memory.kv import option
@@ -136,15 +136,9 @@ def _ram(request: Request, has_gpu: bool) -> Share:
                 sentence("ktransformers.one-copy-per", "one copy per socket ({sockets})", sockets=sockets),
             )
         )
-    if free is None and capacity is not None:
-        fixed.append(
-            MemoryTerm(
-                "ram",
-                "system",
-                system_bytes(capacity),
-                sentence("ktransformers.operating-system", "operating system and page tables"),
-            )
-        )
+    fixed += system_terms(
+        free, capacity, sentence("ktransformers.operating-system", "operating system and page tables")
+    )
     span = Span(0, len(request.model.layers), True)
     growth = _nothing if has_gpu else _growth(request, span)
     return Share("ram", tuple(fixed), growth, capacity, free, caches=not has_gpu)

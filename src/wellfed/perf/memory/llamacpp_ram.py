@@ -17,7 +17,7 @@ from wellfed.perf.memory.compute import Duties, compute_bytes, host_bytes
 from wellfed.perf.memory.devices import (
     ram_capacity_bytes,
     ram_free_bytes,
-    system_bytes,
+    system_terms,
     unified,
 )
 from wellfed.perf.memory.draft import draft_weight_bytes
@@ -43,15 +43,7 @@ def ram_share(
     machine = request.machine
     free, capacity = ram_free_bytes(machine), ram_capacity_bytes(machine)
     fixed = [*_ram_weights(request, placement, weights)]
-    if free is None and capacity is not None:
-        fixed.append(
-            MemoryTerm(
-                "ram",
-                "system",
-                system_bytes(capacity),
-                sentence("llamacpp.operating-system", "operating system and page tables"),
-            )
-        )
+    fixed += system_terms(free, capacity, sentence("llamacpp.operating-system", "operating system and page tables"))
     shared = [share for share, gpu in zip(gpu_shares, gpus, strict=True) if unified(gpu) and not gpu.server]
     fixed += [term for share in shared for term in _as_ram(share.fixed)]
     growth = _ram_growth(request, placement, bool(gpus), tuple((share.device, share.growth) for share in shared))

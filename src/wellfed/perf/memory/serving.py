@@ -28,7 +28,7 @@ from wellfed.perf.memory.devices import (
     gpu_free_bytes,
     ram_capacity_bytes,
     ram_free_bytes,
-    system_bytes,
+    system_terms,
     unified,
     visible_bytes,
 )
@@ -243,15 +243,7 @@ def _ram(request: Request, ranks: int) -> Share:
                 "ram", "weights", request.weights.total, sentence("serving.no-gpu-all", "no GPU: all weights in RAM")
             )
         )
-    if free is None and capacity is not None:
-        fixed.append(
-            MemoryTerm(
-                "ram",
-                "system",
-                system_bytes(capacity),
-                sentence("serving.operating-system", "operating system and page tables"),
-            )
-        )
+    fixed += system_terms(free, capacity, sentence("serving.operating-system", "operating system and page tables"))
     span = Span(0, len(request.model.layers), True)
     growth = _growth(request, span) if not ranks else _nothing
     return Share("ram", tuple(fixed), growth, capacity, free, caches=not ranks)

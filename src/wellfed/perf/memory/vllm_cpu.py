@@ -21,7 +21,7 @@ from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory.compute import shapes
-from wellfed.perf.memory.devices import ram_capacity_bytes, ram_free_bytes, system_bytes
+from wellfed.perf.memory.devices import ram_capacity_bytes, ram_free_bytes, system_terms
 from wellfed.perf.memory.kv import cache_profile
 from wellfed.perf.memory.shards import rank_cache_bytes, rank_weights
 from wellfed.perf.memory.share import Growth, Named, Share
@@ -95,15 +95,7 @@ def shares(request: Request) -> tuple[Share, ...]:
             sentence("vllm-cpu.server-scheduler", "server, scheduler and ranks"),
         ),
     ]
-    if free is None and capacity is not None:
-        fixed.append(
-            MemoryTerm(
-                "ram",
-                "system",
-                system_bytes(capacity),
-                sentence("vllm-cpu.operating-system", "operating system and page tables"),
-            )
-        )
+    fixed += system_terms(free, capacity, sentence("vllm-cpu.operating-system", "operating system and page tables"))
     return (Share("ram", tuple(fixed), _growth(request, ranks), capacity, free),)
 
 

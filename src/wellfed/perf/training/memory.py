@@ -29,7 +29,7 @@ from wellfed.perf.memory.devices import (
     gpu_free_bytes,
     ram_capacity_bytes,
     ram_free_bytes,
-    system_bytes,
+    system_terms,
 )
 from wellfed.units import GIB, MIB
 
@@ -271,13 +271,5 @@ def _ram(request: TrainingRequest) -> DeviceMemory:
             )
         )
     capacity, free = ram_capacity_bytes(machine), ram_free_bytes(machine)
-    if free is None and capacity is not None:
-        terms.append(
-            MemoryTerm(
-                "ram",
-                "system",
-                system_bytes(capacity),
-                sentence("perf.memory.operating-system", "operating system and page tables"),
-            )
-        )
+    terms += system_terms(free, capacity, sentence("perf.memory.operating-system", "operating system and page tables"))
     return DeviceMemory("ram", tuple(terms), capacity, free)
