@@ -168,6 +168,7 @@ CAPABILITIES: Mapping[Engine, Capabilities] = {
         {"nvidia": 8.0},
         (),  # what its files hold
         ("f16",),
+        kv_on_request=("exl8", "exl7", "exl6", "exl5", "exl4", "exl3", "exl2"),
         layer_split=True,
         pictures=True,
         source="exllamav3 README.md (its kernels are written for Ampere and later)",

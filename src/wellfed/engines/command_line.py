@@ -13,6 +13,7 @@ from dataclasses import field
 from pathlib import PurePath
 
 from wellfed.engines import ollama
+from wellfed.engines.around import in_engines_words
 from wellfed.engines.flags import MODEL, QUIET, SETTINGS, SWITCHES
 from wellfed.engines.pins import Pins, pinned
 from wellfed.engines.setters import Setter
@@ -71,6 +72,7 @@ _CPU_IMAGE = re.compile(r"-(cpu|xeon)\b")
 _CALLED = ("served-model-name", "alias", "a")
 _OLD_NAMES = frozenset({"main", "server"})  # of llama.cpp's programs, until June 2024
 _SINGLE = frozenset({"main", "llama-cli", "llama-bench", "llama-completion", "llama-mtmd-cli", "llama-cli.exe"})
+_ALONE = frozenset({"llama-bench", "llama-completion", "llama-batched-bench", "llama-embedding"})  # without a projector
 _NOT_MODELS = frozenset({"serve", "run", "server", "generate", "chat", "api_server", "start", "show", "ps"})
 _VISIBLE = frozenset({
     "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "NVIDIA_VISIBLE_DEVICES",
@@ -98,14 +100,14 @@ def command(text: str) -> Command:
         words = shlex.split(_joined(expanded(text)), comments="\n" in text.strip())
     except ValueError as error:
         raise BadInput(message("command.quotes", "the command line's quotes do not match")) from error
-    words = _opened(words)
+    words = in_engines_words(_opened(words))
     program = _program(words)
     variables = _variables(words)
     if program.name.startswith("ollama"):
         return _ollama(program, variables, words)
     pairs, positional = _flags(program.rest, SETTINGS[program.engine])
     others = [(_FLAGS_OF[name], value) for name, value in variables.items() if name in _FLAGS_OF]
-    pairs = [*_arguments(variables), *_of_image(program.tag), *pairs, *others]
+    pairs = [*_arguments(variables), *_of_image(program.tag), *_downloaded(program, pairs), *pairs, *others]
     model = _model(pairs, positional, program.engine)
     if model is None:
         raise BadInput(message("command.no-model", "the command line names no model"))
@@ -154,6 +156,18 @@ def _of_image(tag: str) -> Iterator[tuple[str, str]]:
     """llama.cpp's images name their back end."""
     if "vulkan" in tag:
         yield "back-end", "vulkan"
+
+
+_REPOSITORY = frozenset({"hf", "hfr", "hf-repo"})
+
+
+def _downloaded(program: _Found, pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """llama.cpp's programs download a repository's projector along with the model, where it has one (`-hf` in
+    tools/server/README.md), and load it onto a GPU.
+    """
+    flags = {flag for flag, _ in pairs}
+    if program.engine is Engine.LLAMA_CPP and program.name not in _ALONE and flags & _REPOSITORY:
+        yield from () if "no-mmproj" in flags else (("mmproj-offload", "on"),)
 
 
 def _program(words: list[str]) -> _Found:

@@ -30,6 +30,7 @@ class Pins:
     speculates: bool = False  # how tokens are drafted is pinned
     places: bool = False  # where layers or experts lie is pinned
     flash: bool = False  # whether attention is one kernel is pinned
+    whole_context: bool = False  # the model's own context is asked for: `-c 0`
 
     def applied(self, layout: Layout) -> Layout:
         """The layout with everything pinned."""
@@ -46,7 +47,6 @@ def pins(engine: Engine, settings: Iterable[str]) -> Pins:
 
 def pins_by_engine(engines: Iterable[Engine], settings: Sequence[str]) -> dict[Engine, Pins]:
     """The settings for each of `engines` that has all of them. Raises BadInput where none has."""
-    keys = {_parted(text)[0] for text in settings}
     by_engine: dict[Engine, Pins] = {}
     errors: dict[Engine, BadInput] = {}
     for engine in engines:
@@ -55,7 +55,7 @@ def pins_by_engine(engines: Iterable[Engine], settings: Sequence[str]) -> dict[E
         except BadInput as error:
             errors[engine] = error
     if not by_engine and errors:
-        raise _tellingest(errors, keys)
+        raise _tellingest(errors, {_parted(text)[0] for text in settings})
     return by_engine
 
 
@@ -76,19 +76,15 @@ def _has(engine: Engine, key: str) -> bool:
 
 
 def _parted(text: str) -> tuple[str, str]:
-    """Key and value. Raises BadInput where no key is named."""
     key, _, value = text.partition("=")
-    name = key.strip().lstrip("-")
-    if not name:
-        said = message("set.no-key", "{text} names no setting", text=repr(text))
-        raise BadInput(said, message("set.no-key.hint", "KEY=VALUE by the engine's own flag, as in ubatch-size=1024"))
-    return name, value.strip()
+    return key.strip().lstrip("-"), value.strip()
 
 
 _PLACES = frozenset({
     "ngl", "n-gpu-layers", "gpu-layers", "ncmoe", "n-cpu-moe", "cmoe", "cpu-moe", "ot", "override-tensor", "ts",
     "tensor-split", "sm", "split-mode",
 })  # fmt: skip
+_AUTO = frozenset({"auto", "-1"})  # of llama.cpp's layers on GPUs: as many as fit
 _SLOTS = frozenset({"parallel", "np", "max-num-seqs", "max-running-requests", "max_batch_size", "max-batch-size"})
 
 
@@ -115,9 +111,10 @@ def pinned(engine: Engine, pairs: Iterable[tuple[str, str]], strict: bool) -> Pi
             raise _cannot_be(engine, key, value) from error
     applied = Pins(tuple(changes)).applied(Layout(engine, ""))
     slots = applied.max_sequences if applied.max_sequences > 1 or any(key in _SLOTS for key, _ in read) else None
-    places = any(key in _PLACES for key, _ in read)
+    places = any(key in _PLACES and value not in _AUTO for key, value in read)
     flash = any(key in ("fa", "flash-attn") for key, _ in read)
-    return Pins(tuple(changes), context, slots, tuple(ignored), applied.speculation is not None, places, flash)
+    whole = any(key in CONTEXT and value == "0" for key, value in read)
+    return Pins(tuple(changes), context, slots, tuple(ignored), applied.speculation is not None, places, flash, whole)
 
 
 def _cannot_be(engine: Engine, key: str, value: str) -> BadInput:

@@ -59,6 +59,7 @@ _TWO_WIDTHS_APART = (0, 21, 0)
 _WINDOWS_BUILD = 5430
 WHOLE_WINDOWS = ("swa_full", "always")  # no flag says it: these builds know no other way
 OLLAMA = "ollama"
+AROUND = (OLLAMA, "koboldcpp")  # programs around llama.cpp that have versions of their own
 FRONT = "front"  # the option that names a program around llama.cpp with defaults of its own
 _AMPERE_MARLIN, _TURING_MARLIN = (0, 5, 1), (0, 14, 0)
 _NO_VOLTA = (0, 11, 0)  # vLLM's last engine for compute capability 7.0 went with V0
@@ -86,15 +87,17 @@ class Version:
     def applied(self, layout: Layout, model: Model) -> Layout:
         """The layout with the switches this version decides for `model`; what was pinned by a flag stands."""
         if self.is_front:
-            return self._in_front(layout)
+            return self._in_front(layout, model)
         set_options = {key for key, _ in layout.options}
         switches = tuple(pair for pair in _switches(self, model) if pair[0] not in set_options)
         changed = replace(layout, version=self.text, options=(*layout.options, *switches))
         return replace(changed, latent_cache=False) if _expands_latents(self) else changed
 
-    def _in_front(self, layout: Layout) -> Layout:
-        switches = tuple(pair for pair in self.options if pair not in layout.options and pair[0] != "flash")
-        flash = layout.flash_attention and ("flash", "0") not in self.options
+    def _in_front(self, layout: Layout, model: Model) -> Layout:
+        from wellfed.engines.ollama_place import is_flash
+
+        switches = tuple(pair for pair in self.options if pair not in layout.options)
+        flash = layout.flash_attention and is_flash(self.numbers, model)
         switches += (
             () if any(name == TOWER for name, _ in layout.options) else ((TOWER, "gpu" if layout.gpus else "ram"),)
         )
@@ -118,26 +121,27 @@ def version(engine: Engine, text: str) -> Version:
     if not local and release:
         return Version(engine, text, (int(release[1]), int(release[2]), int(release[3] or 0)))
     examples = ("b9842", "2026-07") if engine is Engine.LLAMA_CPP else ("2026-07",) if local else ("0.17", "0.11.2")
-    if text:
-        problem = message("version.unread", "{text} is no version of {engine}", text=text, engine=engine.value)
-    else:
-        problem = message("version.empty", "no version of {engine} stands behind the @", engine=engine.value)
+    problem = message("version.unread", "{text} is no version of {engine}", text=text, engine=engine.value)
     raise BadInput(problem, message("version.hint", "for example {examples}", examples=Listing(examples)))
 
 
 def parted(text: str) -> tuple[Engine, Version | None]:
     """`vllm` or `vllm@0.17`. Raises BadInput for engines that are not planned for, and versions they have not."""
     name, at, rest = text.strip().partition("@")
-    if name.lower() == OLLAMA:
-        from wellfed.engines import ollama
-
-        return Engine.LLAMA_CPP, ollama.version(rest)
+    if name.lower() in AROUND:
+        return Engine.LLAMA_CPP, _around(name.lower(), rest)
     engines = {engine.value: engine for engine in Engine}
     engine = engines.get(name.lower())
     if engine is None:
         problem = message("version.engine", "no engine is called {name}", name=name)
-        raise BadInput(problem, message("version.engines", "engines: {names}", names=Listing((*engines, OLLAMA))))
+        raise BadInput(problem, message("version.engines", "engines: {names}", names=Listing((*engines, *AROUND))))
     return engine, version(engine, rest) if at else None
+
+
+def _around(name: str, text: str) -> Version:
+    from wellfed.engines import koboldcpp, ollama
+
+    return ollama.version(text) if name == OLLAMA else koboldcpp.version(text)
 
 
 def build_of_month(month: str) -> int:
@@ -193,9 +197,11 @@ def _vllm_switches(numbers: tuple[int, ...], model: Model) -> tuple[tuple[str, s
 
 
 def with_head(layout: Layout) -> Layout:
-    """The layout with its layers on GPUs as this build of llama.cpp counts them; Ollama counts by itself."""
+    """The layout with its layers on GPUs as this build of llama.cpp counts them; Ollama counted itself before 0.30."""
+    from wellfed.engines.ollama_place import runs_llama_server
+
     build = next((value for name, value in layout.options if name == "build"), None)
-    counts = layout.engine is Engine.LLAMA_CPP and all(name != FRONT for name, _ in layout.options)
+    counts = layout.engine is Engine.LLAMA_CPP and (not is_ollama(layout) or runs_llama_server(layout))
     first = counts and (build is None or int(build[1:]) >= _HEAD_FIRST_BUILD) and (layout.offload.gpu_layers or 0) > 0
     if first is layout.offload.head_first:
         return layout
@@ -204,6 +210,8 @@ def with_head(layout: Layout) -> Layout:
 
 def is_flash_by_itself(chosen: Version) -> bool:
     """Whether llama.cpp computes attention in one kernel where no flag says so."""
+    if ("flash", "0") in chosen.options:
+        return False
     return chosen.engine is not Engine.LLAMA_CPP or chosen.is_front or chosen.numbers[0] >= _FLASH_BUILD
 
 

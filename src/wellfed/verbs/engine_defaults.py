@@ -11,19 +11,24 @@ from dataclasses import replace
 
 from wellfed.engines import ollama
 from wellfed.engines.command_line import Command
+from wellfed.engines.ollama_place import layers_on
 from wellfed.engines.versions import Version, has_auto_slots, is_ollama, with_head
 from wellfed.hardware.machine import Machine
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, DraftKind, Engine, Layout, Offload
 from wellfed.nouns.plan import Request
-from wellfed.perf.memory import ledgers, memory
-from wellfed.perf.memory.devices import gpu_capacity_bytes, gpu_free_bytes
+from wellfed.perf.memory import ledgers
+from wellfed.perf.memory.buffers import TOO_LARGE
+from wellfed.perf.memory.devices import gpu_capacity_bytes, gpu_free_bytes, ram_capacity_bytes
+from wellfed.perf.memory.fill import can_fill, fullest
+from wellfed.perf.memory.towers import local_tower
 from wellfed.units import GIB, MIB
 
 _SMALL_GPU, _LARGE_GPU, _LARGE_GPU_BYTES = (256, 2048), (1024, 8192), 70 * GIB
 AUTO_SLOTS = 4  # llama.cpp's server, over one cache
 _FIT_MARGIN_BYTES, _FIT_LEAST = GIB, 4096  # llama.cpp's --fit-target and --fit-ctx
-_OLLAMA_MARGIN_BYTES = 512 * MIB  # what Ollama leaves free of each GPU (assumed)
 _FIT_BUILD = 7400  # `--fit` is on by itself from December 2025
+_CONTEXT_BEFORE_FIT = 4096  # tokens of llama.cpp's programs where nobody names them, in builds before (common.h)
+_ALIGNED = 256  # tokens that a fitted context is a multiple of
 
 
 def has_slots_of_its_own(read: Command, version: Version | None) -> bool:
@@ -32,6 +37,22 @@ def has_slots_of_its_own(read: Command, version: Version | None) -> bool:
     drafts = alone is not None and alone.kind is DraftKind.MTP
     server = read.engine is Engine.LLAMA_CPP and read.serves and read.pins.slots is None
     return server and has_auto_slots(version) and not drafts
+
+
+def fits_context(read: Command, version: Version | None) -> bool:
+    """Whether llama.cpp takes as many tokens as leave room, where the command names none, layers or not."""
+    switched_off = dict(read.pins.applied(Layout(read.engine, "x")).options).get("fit") == "0"
+    known = version is None or (not version.is_front and version.numbers[0] >= _FIT_BUILD)
+    return read.engine is Engine.LLAMA_CPP and not read.is_ollama and known and not switched_off
+
+
+def unnamed_context(read: Command, version: Version | None, limit: int) -> int | None:
+    """llama.cpp's tokens where the command names none; None where they are what fits. `limit`: the model's."""
+    if read.pins.whole_context or read.engine is not Engine.LLAMA_CPP:
+        return limit
+    if version is not None and version.numbers[0] < _FIT_BUILD:
+        return _CONTEXT_BEFORE_FIT // (read.pins.slots or 1)
+    return None if fits_context(read, version) else limit
 
 
 def fits_by_itself(read: Command, version: Version | None) -> bool:
@@ -70,39 +91,83 @@ def ollama_context(version: Version, machine: Machine) -> int:
 
 
 def with_fitted_context(request: Request) -> Request:
-    """Where nobody names a context, llama.cpp takes the model's, or as much of it as leaves 1 GiB free on every GPU
-    (`--fit`, `--fit-target`); at least 4096 tokens.
+    """Where nobody names a context, llama.cpp takes the model's, or as much of it as leaves 1 GiB free on the GPUs
+    together (`--fit`, `--fit-target`; common/fit.cpp of ggml-org/llama.cpp), at least 4096 tokens; over several GPUs
+    less by what whole layers or tensors may leave unused. Without GPUs it leaves 1 GiB of all RAM.
     """
-    tight = _with_margins(request, _margins(request))
-    if tight is None:
-        return request
     load = request.workload
-    least = replace(load, context_tokens=max(_least(request), load.prompt_tokens + load.output_tokens))
-    longest = memory(replace(tight, workload=least)).max_context
-    context = min(request.model.context_limit, max(least.context, longest or 0))
-    return replace(request, workload=replace(load, context_tokens=context))
+    limit = request.model.context_limit
+    least = max(_least(request), load.prompt_tokens + load.output_tokens)
+    room = _room_for_all(request)
+    if room is None or least >= limit:
+        return request if room is None else _with_context(request, limit)
+    most, fewest = _used(_with_context(request, limit)), _used(_with_context(request, least))
+    if most <= room or _on_gpus_as_given(_with_context(request, limit)):
+        return _with_context(request, limit)
+    target = room - _left_between(request)
+    if target <= fewest or most <= fewest:
+        return _with_context(request, least)
+    context = least + int((limit - least) * (target - fewest) / (most - fewest))
+    return _with_context(request, max(least, context - context % _ALIGNED))
+
+
+def _with_context(request: Request, tokens: int) -> Request:
+    return replace(request, workload=replace(request.workload, context_tokens=tokens))
+
+
+def _room_for_all(request: Request) -> float | None:
+    """What may be held on the GPUs, or in RAM without any."""
+    tight = _with_margins(request, _margins(request))
+    if tight is not None:
+        return sum(float(gpu.memory_free_bytes or 0) for gpu in tight.machine.gpus[: max(1, request.layout.gpus)])
+    capacity = ram_capacity_bytes(request.machine)
+    return None if capacity is None or request.machine.gpus else capacity - _FIT_MARGIN_BYTES
+
+
+def _used(request: Request) -> float:
+    """Bytes on the GPUs, or in RAM without any; what the system keeps, and the program, are no part of it."""
+    place, outside = "gpu" if request.layout.gpus else "ram", ("system", "engine", TOO_LARGE)
+    devices = [device for device in ledgers(request).devices if device.device.startswith(place)]
+    return sum(term.bytes for device in devices for term in device.terms if term.name not in outside)
+
+
+def _left_between(request: Request) -> float:
+    """What several GPUs are expected to leave unused: half a layer each and half of one more, of experts a sixth."""
+    count, layers = request.layout.gpus, len(request.model.layers)
+    if count < 2:
+        return 0.0
+    share = 6 if request.model.is_moe else 2
+    return (count + 1) * request.weights.total / max(1, request.layout.offload.layers_on_gpu(layers)) / share
+
+
+def _on_gpus_as_given(request: Request) -> bool:
+    tight = _with_margins(request, _margins(request))
+    return tight is not None and request.layout.gpus > 0 and _on_gpus(tight, request.layout.offload)
 
 
 def with_fitted_slots(request: Request) -> Request:
     """Ollama's default number of requests at a time; one where the GPUs do not hold the whole model for so many."""
     layout = request.layout
-    tight = _with_margins(request, [float(_OLLAMA_MARGIN_BYTES)])
-    if layout.max_sequences == 1 or tight is None or not layout.gpus or _on_gpus(tight, layout.offload):
+    if layout.max_sequences == 1 or not layout.gpus or layers_on(request) > len(request.model.layers):
         return request
     return replace(request, layout=replace(layout, max_sequences=1))
 
 
 def with_fitted_layers(request: Request) -> Request:
-    """The request with as little as possible on the CPU: experts of the first layers, or whole layers of dense models
-    and under Ollama. As it is where all fits, or nothing does.
+    """The request with as little as possible on the CPU: experts of the first layers, or whole layers of dense models.
+    As it is where all fits, or nothing does.
     """
     layout = request.layout
-    margins = [float(_OLLAMA_MARGIN_BYTES)] if is_ollama(layout) else _margins(request)
-    tight = _with_margins(request, margins)
+    tight = _with_margins(request, _margins(request))
     if tight is None or not layout.gpus or _on_gpus(tight, layout.offload):
         return request
     layers = len(request.model.layers)
-    if request.model.is_moe and not is_ollama(layout):
+    if can_fill(tight):
+        filled = fullest(tight)
+        if filled is not None:
+            offload = Offload(cpu_expert_layers=filled.cpu_experts)
+            return replace(request, layout=replace(layout, offload=offload, split=filled.split))
+    if request.model.is_moe:
         experts = _fewest(lambda n: _on_gpus(tight, Offload(cpu_expert_layers=n)), request.model.expert_layers)
         if experts is not None:
             return replace(request, layout=replace(layout, offload=Offload(cpu_expert_layers=experts)))
@@ -124,8 +189,10 @@ def _least(request: Request) -> int:
 
 
 def _margins(request: Request) -> list[float]:
-    """Bytes that `--fit` leaves free of every GPU, or of each."""
+    """Bytes that `--fit` leaves free of every GPU, or of each; Ollama leaves the tower's once more."""
     fit_target = dict(request.layout.options).get("fit_target")
+    if is_ollama(request.layout) and dict(request.layout.options).get("mmproj") == "gpu":
+        return [_FIT_MARGIN_BYTES + sum(size for _, size, _ in local_tower(request)[:1])]
     return [float(part) * MIB for part in fit_target.split(",")] if fit_target else [float(_FIT_MARGIN_BYTES)]
 
 

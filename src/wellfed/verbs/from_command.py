@@ -8,7 +8,8 @@ from dataclasses import replace
 from wellfed.catalog.name_words import plain
 from wellfed.catalog.ollama_files import default_of, expands_latents, tag_of
 from wellfed.engines.command_line import Command, command
-from wellfed.engines.ollama import caches_expanded, default_slots
+from wellfed.engines.ollama import caches_expanded, default_slots, with_cache
+from wellfed.engines.ollama_place import on_fewest_gpus, runs_llama_server, with_layers
 from wellfed.engines.versions import Version, is_flash_by_itself, with_head
 from wellfed.errors import BadInput, UnknownName, WellfedError
 from wellfed.frozen import dataclass
@@ -37,8 +38,10 @@ from wellfed.verbs.engine_defaults import (
     AUTO_SLOTS,
     default_layout,
     fits_by_itself,
+    fits_context,
     has_slots_of_its_own,
     ollama_context,
+    unnamed_context,
     v0_batch,
     with_fitted_context,
     with_fitted_layers,
@@ -81,12 +84,12 @@ def from_command(text: str, options: planning.PlanOptions) -> AsItIs:
     if read.engine in GGUF and not read.is_ollama:  # reserves what it is told to, whatever the model was trained on
         search = replace(search, workload=replace(search.workload, context_tokens=asked_for))
     request = _as_it_is(read, replace(search, machine=_as_written(search.machine)), version, auto)
-    if auto and context is None:
+    if context is None and fits_context(read, version):
         request = with_fitted_context(request)
         search = replace(search, workload=request.workload)
-    if read.is_ollama and read.pins.slots is None:
-        request = with_fitted_slots(request)
-    if fits_by_itself(read, version):
+    if read.is_ollama:
+        request = _as_ollama_places_it(read, request)
+    elif fits_by_itself(read, version):
         request = with_fitted_layers(request)
     estimate = search.estimate(request)
     plan = Plan(*_parts(request), replace(estimate, memory=memory(request)))
@@ -95,6 +98,14 @@ def from_command(text: str, options: planning.PlanOptions) -> AsItIs:
     better = planning.plan_on(machine, name, _improvable(settled_options, plan.layout, options))
     beyond = _beyond(read, context, search.model)
     return AsItIs(read, plan, better, (*beyond, *undrafted, *_changes(plan, better, read)))
+
+
+def _as_ollama_places_it(read: Command, request: Request) -> Request:
+    """The request with Ollama's slots, GPUs, batch and layers, where the command names none."""
+    request = on_fewest_gpus(request if read.pins.slots else with_fitted_slots(request))
+    if read.pins.places:
+        return request
+    return with_fitted_layers(request) if runs_llama_server(request.layout) else with_layers(request)
 
 
 _LONGER = frozenset({"hf-overrides", "rope-scaling", "json-model-override-args", "rope-theta"})
@@ -145,6 +156,8 @@ def _context(read: Command, version: Version | None, machine: Machine, auto: boo
     pinned = dict(read.pins.applied(Layout(engine, "x")).options)
     if context is None and engine in (Engine.VLLM, Engine.EXLLAMAV3):
         return inputs.model(_name(read)).model.context_limit  # starts with the whole of it, or not at all
+    if context is None and engine in GGUF:
+        return unnamed_context(read, version, inputs.model(_name(read)).model.context_limit)
     if context is not None and engine in GGUF and not (auto or pinned.get("kv_unified") == "1"):
         return max(1, context // (read.pins.slots or 1))  # llama.cpp divides its context over the slots
     return context
@@ -166,6 +179,7 @@ def _as_it_is(read: Command, search: Search, version: Version | None, auto: bool
             layout = replace(layout, flash_attention=pinned.flash_attention)
         elif not is_flash_by_itself(version):
             layout = replace(layout, flash_attention=False)
+        layout = with_cache(layout) if read.is_ollama else layout
         if read.is_ollama and (expands_latents(_name(read)) or caches_expanded(version, _name(read))):
             layout = replace(layout, latent_cache=False)
         chunks = dict(layout.options).get("v0")

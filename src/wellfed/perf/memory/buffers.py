@@ -1,8 +1,10 @@
 """The largest buffer that a back end allocates at once: Vulkan's drivers none beyond a few GiB, however much is free.
 
 llama.cpp divides weights and activations into as many buffers as it takes, but never one tensor: an expert matrix of a
-layer, one layer's keys, or without flash attention the scores of a ubatch. Limits (maxMemoryAllocationSize,
-maxBufferSize): 4 GiB of RADV, NVIDIA's and Intel's drivers, 2 GiB of AMD's on Windows (vulkan.gpuinfo.org).
+layer, one layer's keys, or without flash attention the scores of a ubatch. Builds before September 2025 had all
+activations in one buffer (pull request 15815; issue 11598: 71 thousand tokens started, 72 did not). Limits
+(maxMemoryAllocationSize, maxBufferSize): 4 GiB of RADV, NVIDIA's and Intel's drivers, 2 GiB of AMD's on Windows
+(vulkan.gpuinfo.org).
 """
 
 from __future__ import annotations
@@ -15,13 +17,15 @@ from wellfed.nouns.plan import Request
 from wellfed.perf.memory.compute import shapes, ubatch
 from wellfed.perf.memory.devices import gpu_capacity_bytes, vendor
 from wellfed.perf.memory.held import weight_sums
-from wellfed.perf.memory.kv import cells, layer_bytes
+from wellfed.perf.memory.kv import cells, layer_bytes, option
 from wellfed.perf.memory.share import Named
 from wellfed.perf.memory.split import Span
 from wellfed.units import GIB
 
 # Largest buffer of a Vulkan device: maxBufferSize of 4 GiB is usual, on Windows 2 GiB (vulkan.gpuinfo.org)
+TOO_LARGE = sentence("buffers.one-buffer-too", "one buffer too large")  # the term's name
 _MOST_BYTES, _MOST_ON_WINDOWS_BYTES = 4 * GIB, 2 * GIB
+_SEVERAL_BUFFERS_BUILD = 6580  # of the end of September 2025; the build is assumed
 
 
 def largest_buffer_bytes(gpu: Gpu, machine: Machine, layout: Layout) -> float | None:
@@ -32,12 +36,24 @@ def largest_buffer_bytes(gpu: Gpu, machine: Machine, layout: Layout) -> float | 
     return _MOST_ON_WINDOWS_BYTES if windows else _MOST_BYTES
 
 
-def too_large(request: Request, gpu: Gpu, span: Span, experts: bool, context: int, count: int) -> tuple[Named, ...]:
-    """A term as large as the card where a tensor is larger than the driver allocates: then nothing fits."""
+def is_one_buffer(layout: Layout) -> bool:
+    """Whether a build keeps all activations of a device in one buffer."""
+    build = option(layout, "build")
+    return bool(build) and int(build.removeprefix("b")) < _SEVERAL_BUFFERS_BUILD
+
+
+def too_large(
+    request: Request, gpu: Gpu, span: Span, experts: bool, context: int, count: int, in_one: float = 0.0
+) -> tuple[Named, ...]:
+    """A term as large as the card where a tensor, or what is kept `in_one` buffer, is larger than the driver
+    allocates: then nothing fits.
+    """
     most = largest_buffer_bytes(gpu, request.machine, request.layout)
     if most is None:
         return ()
-    size = max(_weights(request, span, experts), _cache(request, span, context, count), _scores(request, context))
+    size = max(
+        _weights(request, span, experts), _cache(request, span, context, count), _scores(request, context), in_one
+    )
     if size <= most:
         return ()
     pool = gpu_capacity_bytes(gpu, request.machine) or size
@@ -47,7 +63,7 @@ def too_large(request: Request, gpu: Gpu, span: Span, experts: bool, context: in
         size=size / GIB,
         most=most / GIB,
     )
-    return ((sentence("buffers.one-buffer-too", "one buffer too large"), pool, text),)
+    return ((TOO_LARGE, pool, text),)
 
 
 def _weights(request: Request, span: Span, experts: bool) -> float:

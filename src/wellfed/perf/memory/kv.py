@@ -115,9 +115,13 @@ def _states(layout: Layout) -> int:
     return 1 + drafted + (layout.engine is Engine.VLLM and option(layout, "prefix_states") == "1")
 
 
+def _caches_whole(layout: Layout) -> bool:
+    """Whether layers that see a window cache the whole context all the same."""
+    return layout.engine in _WHOLE or option(layout, "swa_full") in ("1", "always")
+
+
 def _window_tokens(attention: FullAttention, layout: Layout, context: int) -> int:
-    whole = layout.engine in _WHOLE or option(layout, "swa_full") in ("1", "always")
-    if attention.window is None or whole:
+    if attention.window is None or _caches_whole(layout):
         return context
     if layout.engine is Engine.LLAMA_CPP:
         return min(context, cells(layout, attention.window + layout.ubatch_tokens))
@@ -168,10 +172,9 @@ def pooled_bytes(model: Model, layout: Layout, context: int, slots: int, first: 
         if not count:
             continue
         size = layer_bytes(attention, layout, context)
-        windowed = isinstance(attention, FullAttention) and attention.window is not None
         if isinstance(attention, Recurrent):
             size *= slots
-        elif windowed and isinstance(attention, FullAttention) and attention.window is not None:
+        elif isinstance(attention, FullAttention) and attention.window is not None and not _caches_whole(layout):
             wanted = cells(layout, attention.window * slots + layout.ubatch_tokens)
             size *= min(context, wanted) / max(1, _window_tokens(attention, layout, context))
         total += count * size

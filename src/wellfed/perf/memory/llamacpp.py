@@ -11,7 +11,7 @@ from wellfed.message import sentence
 from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory.beside import draft_growth, extras
-from wellfed.perf.memory.buffers import too_large
+from wellfed.perf.memory.buffers import is_one_buffer, too_large
 from wellfed.perf.memory.compute import Duties, compute_bytes
 from wellfed.perf.memory.devices import (
     context_bytes,
@@ -85,13 +85,13 @@ def _gpu_growth(request: Request, placement: Placement, weights: Held, index: in
     span = placement.spans[index]
     duties = _duties(request, placement, weights, index)
 
-    drafts = span.output  # they follow the head
+    drafts, in_one = span.output, is_one_buffer(layout)  # drafts follow the head
 
     def growth(context: int, count: int) -> tuple[Named, ...]:
         cache = cache_bytes(request, context, count, span.first, span.last) if offloads_cache(layout) else 0.0
         compute = compute_bytes(model, layout, context, duties) if span.layers or span.output else 0.0
         return (
-            *too_large(request, gpu, span, duties.experts, context, count),
+            *too_large(request, gpu, span, duties.experts, context, count, compute if in_one else 0.0),
             *(draft_growth(request, context, count) if drafts else ()),
             (
                 "kv",
