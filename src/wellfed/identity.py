@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from wellfed.catalog.model_names import LONGEST, How, Identity, exact, loose
 from wellfed.catalog.models import Entry, Task, sizes_only
 from wellfed.catalog.name_words import parse, plain, repository_in
-from wellfed.errors import BadInput, Unsupported, WellfedError
+from wellfed.errors import BadInput, UnknownName, Unsupported, WellfedError
 from wellfed.frozen import dataclass, replace
 from wellfed.message import as_text, message, sentence
 from wellfed.plain_file import is_there, named_path
@@ -73,6 +73,18 @@ class NamedModel:
         return self.model
 
 
+class _NoFile(UnknownName):
+    """A path where nothing is, and that tells no model by its name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("model", name)
+        BadInput.__init__(
+            self,
+            sentence("identity.no-such-file", "{name}: no such file or folder", name=name),
+            sentence("identity.name-files", "name the model's folder or its .gguf file"),
+        )
+
+
 def identify(text: str, hub: str | None = None) -> NamedModel:
     """The model that `text` names. `hub`: "huggingface" or "modelscope", None: no hub is asked.
 
@@ -86,7 +98,12 @@ def identify(text: str, hub: str | None = None) -> NamedModel:
         return _as_no_file(_of_catalogue(identity), text)
     repository = repository_in(plain(text))
     if repository is None:
-        return _as_no_file(_of_catalogue(loose(text)), text)
+        try:
+            return _as_no_file(_of_catalogue(loose(text)), text)
+        except UnknownName as error:
+            if not _is_written_as_path(text):
+                raise
+            raise _NoFile(plain(text)[:_LONGEST_SHOWN]) from error
     return _cached(repository, text) or _elsewhere(repository, text, hub)
 
 
@@ -117,9 +134,13 @@ def _loaded(path: Path) -> LoadedModel:
     from wellfed.modelfiles.load import load_model
 
     def nowhere(name: str) -> Model:
-        raise BadInput(sentence("identity.no-such-file", "{name}: no such file or folder", name=name))
+        raise _NoFile(name)
 
     return load_model(str(path), nowhere, online=False)
+
+
+def _is_written_as_path(text: str) -> bool:
+    return "://" not in text and (text.startswith(("./", "../", "~/", "/")) or text.lower().endswith(".gguf"))
 
 
 def _of_files(loaded: LoadedModel, how: How, source: str) -> NamedModel:

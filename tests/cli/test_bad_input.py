@@ -40,9 +40,20 @@ _SLIPS = (
     "--prompt 4000 --context 1000", "--shared-prefix 5000 --prompt 1000", "--from-command 'vllm serve x'", "--for 便宜",
     "--workload 聊天", "--currency 人民币元角分 --budget 3",
 )  # fmt: skip
+# Settings by the engines' own flags with values of another type; counts that contradict; names of paths that are not there.
+_SETTINGS = (
+    "''", "=1", "ubatch-size", "rpc=abc", "rpc=0.5", "kv-transfer-config=nojson", "speculative-config=[]", "tp=two",
+    "gpu-memory-utilization=2", "n-gpu-layers=many", "tensor-split=a,b", "enforce-eager=maybe", "override-tensor=x",
+    "disaggregation-mode=both", "kv-bits=3", "dtype=fp7", "max-model-len=long", "cache-type-k=q99", "no-mmap=1", "foo=1",
+)  # fmt: skip
+_COUNTS = ("'2x rtx 4090 x3'", "'1e3x rtx 4090'", "'1.5x rtx 4090'", "/dev/null", "'m4 ultra'", "'a100 sxm 48gb'")
+_PATHS = ("./nofile.gguf", "../nofolder", "nosuchmodel.gguf", "/nonexistent/folder", "/etc/hostname")
 _CLOSED = "http://127.0.0.1:1"
 
 LINES = [
+    *(f"plan qwen3-8b --on {CARD} --set {setting}" for setting in _SETTINGS),
+    *(f"fit --on {on}" for on in _COUNTS),
+    *(f"plan {path}" for path in _PATHS),
     *(f"plan qwen3-8b --on {CARD} {words}" for words in (*_TOGETHER, *_SLIPS)),
     *(f"plan qwen3-8b --buy --prices example:usd {words}"
       for words in ("--report a.html", "--chart", "--max-users", "--explain", "--budget 8000eur")),
@@ -142,7 +153,7 @@ def test_there_are_enough_of_them() -> None:
 @pytest.mark.parametrize(
     "line",
     ["plan qwen3-8b --on xyzzy", "check --select xyzzy", "explain xyzzy", "xyzzy", "catalog gpus xyzzy", "plan qwen3-8b -q q99",
-     "fleet check /nonexistent", "bench xyz", "plan qwen3-8b --budget 5", "plan qwen3-8b --prices /nonexistent.toml --buy"],
+     "fleet check /nonexistent", "bench xyz", "plan ./nofile.gguf", "plan qwen3-8b --on '2x rtx 4090 x3'", "plan qwen3-8b --budget 5", "plan qwen3-8b --prices /nonexistent.toml --buy"],
 )  # fmt: skip
 def test_it_says_what_to_do(line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from wellfed.cli.main import main

@@ -192,6 +192,9 @@ someone/tale-llama-2-13b-4x13b                         !
 kfkas/Llama-2-ko-7b-Chat                               !
 Qwen/Qwen2.5-7B-Instuct                                !
 lgaalves/llama-2-7b-hf_open-platypus                   !
+jondurbin/airoboros-l2-70b-2.2.1                       =llama-2-70b
+Sao10K/L3-8B-Lunaris-v1                                =llama-3-8b
+someone/Mixtral-8x7B-4expert                           !
 cookinai/Valkyrie-V1                                   !
 defog/sqlcoder2                                        !
 tiny-random/qwen3                                      !

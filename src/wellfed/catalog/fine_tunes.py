@@ -31,7 +31,8 @@ _OTHER_LAYERS = (
 _OTHER_FILES = (
     "lora qlora adapter adapters peft dora delta deltas diff eagle eagle2 eagle3 medusa draft drafter mtp "
     "dflash pard spec speculator paro paroquant jang prismaquant qserve llamafied llamafy onnx openvino ov "
-    "coreml litert tflite mnn rknn ncnn mlc trt tensorrt engine text textonly moh mod"
+    "coreml litert tflite mnn rknn ncnn mlc trt tensorrt engine text textonly moh mod spinquant executorch "
+    "quip quipsharp quanto eetq squeezellm omniquant smoothquant rys"
 )
 # tongues for which the vocabulary is often made longer: the first and the last matrix grow with it
 _OTHER_VOCABULARY = (
@@ -39,9 +40,12 @@ _OTHER_VOCABULARY = (
     "greek turkish indic malay cantonese tokenizer vocab extended ext swallow ar th he fa vi hi ta te ru el tr sea"
 )
 _OTHER = frozenset(f"{_OTHER_TOWERS} {_OTHER_HEADS} {_OTHER_LAYERS} {_OTHER_FILES} {_OTHER_VOCABULARY} {_TOYS}".split())
-_OTHER_FORM = regex(r"\d+x\d*|\d+l|\d+layers?|\d+e|[wa]\d+(?:a\d+)?|\d+bits?|\d+(?:\.\d+)?bpw|nf\d|fp\d+|int\d+")
+_OTHER_FORM = regex(
+    r"\d+x\d*|\d+experts?|\d+l|\d+layers?|\d+e|[wa]\d+(?:a\d+)?|\d+bits?|\d+(?:\.\d+)?bpw|nf\d|fp\d+|int\d+"
+)
 # of families that came out since, their makers go on publishing: an unknown word may be a new model of theirs
 _CLOSED = "2025"
+_GENERATION = regex(r"l(2|3|3\.[123])")
 _LONGEST_BASE = 6  # words: deepseek r1 distill qwen 7b
 
 
@@ -52,7 +56,7 @@ def base_of(name: Name) -> Entry | None:
     """
     if name.owner is None and not name.is_gguf:
         return None
-    words = tuple(word for word in name.words if word not in NEUTRAL)
+    words = _in_full(tuple(word for word in name.words if word not in NEUTRAL))
     for length in range(min(_LONGEST_BASE, len(words) - 1), 1, -1):
         for start in range(len(words) - length + 1):
             base = _base(words[start : start + length])
@@ -65,6 +69,15 @@ def base_of(name: Name) -> Entry | None:
                     return None  # what goes before a model that sees may be another tower: Sa2VA-Qwen3-VL-4B
                 return base if all(map(_says_nothing, (*words[:start], *words[start + length :]))) else None
     return None
+
+
+def _in_full(words: tuple[str, ...]) -> tuple[str, ...]:
+    """With L2, L3 and L3.1 before a size read as the Llama generations that makers of fine-tunes mean by them."""
+    full: list[str] = []
+    for word, following in zip(words, (*words[1:], ""), strict=True):
+        short = _GENERATION.fullmatch(word)
+        full += ["llama", short[1]] if short and is_size(following) else [word]
+    return tuple(full)
 
 
 @lru_cache(maxsize=4096)

@@ -33,12 +33,17 @@ def colon() -> str:
     return phrase("joined.colon", ": ")
 
 
-_ENDLESS = 10_000
+_ENDLESS, _NARROWEST = 10_000, 20  # columns
 
 
 def _width() -> int | None:
-    """A terminal's own; what reads a pipe gets lines as they are, unless COLUMNS says how wide it is."""
-    return None if sys.stdout.isatty() or os.environ.get("COLUMNS") else _ENDLESS
+    """A terminal's own; what reads a pipe gets lines as they are, unless COLUMNS says how wide it is. Nothing is shown
+    narrower than words are.
+    """
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return max(int(columns), _NARROWEST)
+    return None if sys.stdout.isatty() and not columns else _ENDLESS
 
 
 @lru_cache(maxsize=1)

@@ -47,6 +47,7 @@ def pins(engine: Engine, settings: Iterable[str]) -> Pins:
 
 def pins_by_engine(engines: Iterable[Engine], settings: Sequence[str]) -> dict[Engine, Pins]:
     """The settings for each of `engines` that has all of them. Raises BadInput where none has."""
+    keys = {_parted(text)[0] for text in settings}
     by_engine: dict[Engine, Pins] = {}
     errors: dict[Engine, BadInput] = {}
     for engine in engines:
@@ -55,7 +56,7 @@ def pins_by_engine(engines: Iterable[Engine], settings: Sequence[str]) -> dict[E
         except BadInput as error:
             errors[engine] = error
     if not by_engine and errors:
-        raise _tellingest(errors, {_parted(text)[0] for text in settings})
+        raise _tellingest(errors, keys)
     return by_engine
 
 
@@ -76,8 +77,13 @@ def _has(engine: Engine, key: str) -> bool:
 
 
 def _parted(text: str) -> tuple[str, str]:
+    """Key and value. Raises BadInput where no key is named."""
     key, _, value = text.partition("=")
-    return key.strip().lstrip("-"), value.strip()
+    name = key.strip().lstrip("-")
+    if not name:
+        said = message("set.no-key", "{text} names no setting", text=repr(text))
+        raise BadInput(said, message("set.no-key.hint", "KEY=VALUE by the engine's own flag, as in ubatch-size=1024"))
+    return name, value.strip()
 
 
 _PLACES = frozenset({

@@ -18,7 +18,7 @@ from wellfed.nouns.layout import Engine
 _ABBREVIATES = frozenset({
     Engine.VLLM, Engine.SGLANG, Engine.KTRANSFORMERS, Engine.LMDEPLOY, Engine.MLX, Engine.EXLLAMAV3,
 })  # fmt: skip
-_SHORTEST = 4  # letters of a beginning that stands for a flag: fewer are flags of their own
+_SHORTEST = 4  # letters of a beginning that stands for a flag: fewer are flags of their own (assumed)
 _ASSIGNED = re.compile(r"(?m)(?:^|[;&\s])(?:export\s+|set\s+|-e\s+)?([A-Za-z_]\w*)=(\"[^\"\n]*\"|'[^'\n]*'|[^\s;&]*)")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?-([^{}$]*))?\})")
 

@@ -121,7 +121,10 @@ def version(engine: Engine, text: str) -> Version:
     if not local and release:
         return Version(engine, text, (int(release[1]), int(release[2]), int(release[3] or 0)))
     examples = ("b9842", "2026-07") if engine is Engine.LLAMA_CPP else ("2026-07",) if local else ("0.17", "0.11.2")
-    problem = message("version.unread", "{text} is no version of {engine}", text=text, engine=engine.value)
+    if text:
+        problem = message("version.unread", "{text} is no version of {engine}", text=text, engine=engine.value)
+    else:
+        problem = message("version.empty", "no version of {engine} stands behind the @", engine=engine.value)
     raise BadInput(problem, message("version.hint", "for example {examples}", examples=Listing(examples)))
 
 

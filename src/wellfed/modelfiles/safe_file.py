@@ -81,7 +81,8 @@ def parse_json_value(content: bytes, name: str) -> object:
         value: object = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise BadInput(
-            sentence("safe-file.valid-json", "{name} is not valid JSON: {error}", name=name, error=str(error)[:100])
+            sentence("safe-file.valid-json", "{name} is not valid JSON: {error}", name=name, error=str(error)[:100]),
+            sentence("safe-file.not-text.hint", "models are read from config.json, .gguf and .safetensors files"),
         ) from error
     return value
 

@@ -17,7 +17,7 @@ from wellfed.models.config_reader import Config, Shape
 from wellfed.models.config_towers import NOTE, towers
 from wellfed.models.config_wrapper import has_no_head, language_model, task_of
 from wellfed.models.ffn import MoeFfn
-from wellfed.models.model import Model, runs
+from wellfed.models.model import Layer, Model, runs
 from wellfed.models.traits import TRAITS
 
 if TYPE_CHECKING:
@@ -137,6 +137,12 @@ def _builder(path: str) -> Builder:
     return builder
 
 
+def _shared(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The layers, equal ones as one object: planners ask of each which of the distinct ones it is."""
+    distinct: dict[Layer, Layer] = {}
+    return tuple(distinct.setdefault(layer, layer) for layer in layers)
+
+
 def from_layers(
     config: Mapping[str, object],
     reader: Config,
@@ -160,7 +166,7 @@ def from_layers(
         hidden=hidden,
         vocabulary=reader.integer("vocab_size"),
         context_limit=reader.integer("max_position_embeddings", default=2048),
-        layers=shape.layers,
+        layers=_shared(shape.layers),
         tied_embeddings=shape.tied or has_no_head(config),
         native_quantisation=stored.format,
         native_recipe=stored.recipe,

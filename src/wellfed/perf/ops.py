@@ -17,7 +17,7 @@ from wellfed.nouns.estimate import Work
 
 RECURRENT = "recurrent state"  # the work of gated delta rules and their kin
 _STATE_BYTES = 2.0  # per element as `cache_elements` counts them
-_LAUNCHES_PER_NORM = 0.45  # 17 kernels are 8 launches in these units: one norm is about half a launch
+_LAUNCHES_PER_NORM = 0.45  # 17 kernels are 8 launches in these units: one norm is about half a launch (assumed)
 # Launches of a convolution, activations, norms, gates and the rule itself, in a dense layer's units: assumed.
 _RECURRENT_OPS = 4.0
 

@@ -94,9 +94,12 @@ def load(path: Path) -> Snapshot:
         return _load_folder(path)
     try:
         if not path.is_file():
-            raise BadInput(
-                sentence("snapshot-io.cannot-read-such", "cannot read {path}: no such file", path=path), _HINT
+            said = (
+                sentence("snapshot-io.no-ordinary-file", "cannot read {path}: it is no ordinary file", path=path)
+                if path.exists()
+                else sentence("snapshot-io.cannot-read-such", "cannot read {path}: no such file", path=path)
             )
+            raise BadInput(said, _HINT)
         with path.open("rb") as file:
             return _load_open(file, path)
     except OSError as error:

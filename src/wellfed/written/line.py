@@ -16,7 +16,7 @@ from wellfed.catalog.hardware import gpu as gpu_named
 from wellfed.errors import BadInput, UnknownName
 from wellfed.frozen import replace
 from wellfed.hardware.parts import CpuSpec, GpuSpec
-from wellfed.message import sentence
+from wellfed.message import listed, sentence
 from wellfed.patterns import regex
 from wellfed.provenance import Assumption
 from wellfed.written.additions import with_cpu, with_gpus, with_memory_of, with_unnamed_cpu
@@ -153,7 +153,7 @@ def _without_unknown_start(parts: PartsList, words: list[str]) -> PartsList | No
     return None
 
 
-_NUMBER = regex(r"([-\u2212+]?[\d.]+)\s*[x*]?")
+_NUMBER = regex(r"([-\u2212+]?[\d.]+(?:e[-+]?\d+)?)\s*[x*]?", re.IGNORECASE)
 
 
 def _named(parts: PartsList, piece: str) -> PartsList | None:
@@ -164,7 +164,7 @@ def _named(parts: PartsList, piece: str) -> PartsList | None:
         return _machines_of(parts, stated, inner, innermost, piece)
     counted = bare != plain
     seat, name = take_seat(bare, counted)
-    name, count = _trailing_count(name, stated)
+    name, count = _counted_once(name, stated if counted else None)
     if gpu := find_gpu(name) or find_gpu(_PLURAL.sub("", name)):
         if not counted and seat == Seat(width=seat.width) and seat.width is not None and _counts_by_x(gpu.spec):
             count, seat = seat.width, Seat()  # "H800 x8": modules have no lanes to choose, nobody starves an L20
@@ -265,9 +265,23 @@ def _machines_of(parts: PartsList, machines: int, cards: int, name: str, piece: 
     return with_gpus(with_nodes(parts, machines), gpu, cards, Seat(), (note,))
 
 
-def _trailing_count(name: str, count: int) -> tuple[str, int]:
+def _counted_once(name: str, stated: int | None) -> tuple[str, int]:
+    """The name and its count, in front (`stated`) or behind. Raises BadInput where two counts of it differ."""
+    counts = [] if stated is None else [stated]
+    for _ in range(2):
+        name, count = _trailing_count(name)
+        counts += [] if count is None else [count]
+    if len(set(counts)) > 1:
+        said = sentence(
+            "written.line.counted-twice", "{name} is counted as {counts}", name=name, counts=listed(map(str, counts))
+        )
+        raise BadInput(said, sentence("written.line.count-once", "say its count once, as in 2x rtx 4090"))
+    return name, counts[0] if counts else 1
+
+
+def _trailing_count(name: str) -> tuple[str, int | None]:
     """ "rtx 3090 x3" is three cards (x1, x4, x8 and x16 were read as lanes before)."""
     match = re.search(r"(?:\s[x×*]\s?|\*|(?<=[a-z0-9])x(?=\d{1,2}$))(\d{1,2})$|\sx(\d{1,2})(?=\s+\d{1,3}\s?gb?$)", name)
     if match is None:
-        return name, count
+        return name, None
     return f"{name[: match.start()]} {name[match.end() :]}".strip(), int(match[1] or match[2])

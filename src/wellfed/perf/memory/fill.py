@@ -15,8 +15,11 @@ from operator import mul
 
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu
+from wellfed.models.model import Model
+from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
+from wellfed.perf.identity import per_object, per_object_and_values
 from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.compute import Duties, compute_bytes
 from wellfed.perf.memory.devices import context_bytes, gpu_capacity_bytes, gpu_free_bytes
@@ -157,16 +160,29 @@ def packed(request: Request) -> Packing | None:
     rooms = [_room(gpu, request) for gpu in used_gpus(request)]
     if not rooms or any(room is None for room in rooms):
         return None
-    weights, layers = weight_sums(request.weights), len(request.model.layers)
-    count, profile = sequences(request), cache_profile(request.model)
+    model, weights = request.model, request.weights
     context = cells(request.layout, request.workload.context)
-    sizes = [layer_bytes(kind, request.layout, context) for kind in profile.kinds]
-    cached = [sum(map(mul, numbers, sizes)) for numbers in zip(*profile.before, strict=True)]
-    light = [resident + count * cache for resident, cache in zip(residents(request.weights), cached, strict=True)]
-    fetched = fetches_experts(request)
-    staged = accumulate((matrix_bytes(weights, i) if fetched else 0.0 for i in range(layers)), max, initial=0.0)
+    sizes = tuple(layer_bytes(kind, request.layout, context) for kind in cache_profile(model).kinds)
+    light = _light(weights, model, sequences(request), sizes)
+    staged = _largest_matrices(weights) if fetches_experts(request) else (0.0,) * len(light)
     known_rooms = tuple(room for room in rooms if room is not None)
-    return Packing(request, weights, expert_layers(request.model), tuple(light), tuple(staged), known_rooms)
+    return Packing(request, weight_sums(weights), expert_layers(model), light, staged, known_rooms)
+
+
+@per_object_and_values
+def _light(weights: Weights, model: Model, count: int, sizes: tuple[float, ...]) -> tuple[float, ...]:
+    """Weights but routed experts of the first i layers, and caches of `count` sequences: `sizes` bytes in a layer of
+    each kind of attention.
+    """
+    cached = (sum(map(mul, numbers, sizes)) for numbers in zip(*cache_profile(model).before, strict=True))
+    return tuple(resident + count * cache for resident, cache in zip(residents(weights), cached, strict=True))
+
+
+@per_object
+def _largest_matrices(weights: Weights) -> tuple[float, ...]:
+    """The largest expert matrix of the first i layers."""
+    sums = weight_sums(weights)
+    return tuple(accumulate((matrix_bytes(sums, i) for i in range(len(weights.layers))), max, initial=0.0))
 
 
 def _room(gpu: Gpu, request: Request) -> float | None:

@@ -21,7 +21,7 @@ from wellfed.perf.memory.split import Span
 _BYTES = 2  # of an adapter's element: BF16 or FP16, as they are served
 _ADAPTED = frozenset({Part.ATTENTION, Part.DENSE_FFN, Part.SHARED_EXPERTS})
 _DIVIDED_INPUTS = ("attn_output", "ffn_down")  # their inputs are divided over ranks, the others' outputs
-_AT_ONCE = {Engine.SGLANG: 8}  # adapters of a batch, where nobody says; 1 elsewhere
+_AT_ONCE = {Engine.SGLANG: 8}  # adapters of a batch: its default (--max-loras-per-batch); 1 elsewhere
 USUAL_RANK = 16  # where nobody says: vLLM's default, assumed of files
 
 

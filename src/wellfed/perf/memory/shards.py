@@ -18,7 +18,7 @@ from wellfed.perf.memory.held import kv_projection_share, replicated_share, weig
 from wellfed.perf.memory.kv import cache_profile, layer_bytes, option
 from wellfed.perf.memory.split import Span
 
-_MXFP4_WIDTH = 256  # see `_padding`
+_MXFP4_WIDTH = 256  # columns that vLLM pads MXFP4 experts to, see `_padding`
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PLACE, ON_GPU, ON_CPU = "mmproj", "gpu", "ram"  # the option that says where llama.cpp's tower lies
 MOST_TOKENS, MOST_PIXELS = "image_max_tokens", "image_max_pixels"  # what flags bound a picture by
 _PATCHES = 4096  # of one picture at most, where nothing says otherwise (assumed)
-_WIDEST = 8192  # the same of a tower's layers
+_WIDEST = 8192  # the same of a tower's layers (assumed)
 _HALF_BYTES, _FULL_BYTES = 2.0, 4.0  # bytes of a value in 16 and in 32 bits
 
 

@@ -28,7 +28,7 @@ from wellfed.perf.memory.share import Growth, Named, Share
 from wellfed.perf.memory.split import Span
 from wellfed.units import MIB
 
-_BLOCK, _LATENT_BLOCK = 128, 16  # tokens; latent attention without AMX has a kernel for 16 alone
+_BLOCK, _LATENT_BLOCK = 128, 16  # tokens of a page, vLLM's defaults on CPUs: latents without AMX have a kernel for 16
 # Proportional resident memory of the processes beside weights and cache: server and scheduler, and each rank with what
 # it compiled. Measured with 0.32.0 and models of 3 and 790 MiB, one rank and two.
 _SERVER_BYTES, _RANK_BYTES = 950 * MIB, 850 * MIB

@@ -102,7 +102,8 @@ _FACTORS: Mapping[str, tuple[str, ...]] = {
 }
 Keys = Mapping[str, tuple[str, ...]]
 MOST_OF_A_PEAK = 0.93  # of memory bandwidth and links: no knob reaches beyond it (assumed)
-# Of a matrix peak over a whole model's layers: the best single products of large modules reach 0.70 to 0.80 of it.
+# Of a matrix peak over a whole model's layers: the best single products of large modules reach 0.70 to 0.80 of it
+# (assumed).
 MOST_OF_THE_UNITS = 0.72
 
 

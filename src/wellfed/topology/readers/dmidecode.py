@@ -9,11 +9,10 @@ from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Machine, Origin, OsSettings, Socket
 from wellfed.topology.lists import integer, keyed, number
 from wellfed.topology.memory import dimms
+from wellfed.topology.readers.numbers import power_of_1024
 from wellfed.topology.readers.reader import Reader
 from wellfed.topology.smbios import MemoryDevice
 
-# Bytes: dmidecode writes powers of 1024 as kB, MB, GB.
-_UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 # Structure types (DMTF DSP0134)
 _TITLES = {
     "Memory Device": 17,
@@ -116,7 +115,7 @@ def size_bytes(text: str | None) -> int | None:
     if re.match(r"(no module|not installed|empty)", text, re.I):
         return 0
     match = re.match(r"(\d+)\s*([KMGT]?)i?B", text)
-    return int(match[1]) * _UNITS[f"{match[2]}B"] if match else None
+    return int(match[1]) * power_of_1024(f"{match[2]}B") if match else None
 
 
 def _filled_in(facts: Mapping[str, str], key: str) -> str | None:

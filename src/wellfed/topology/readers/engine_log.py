@@ -9,6 +9,7 @@ from dataclasses import replace
 from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
+from wellfed.topology.readers.numbers import power_of_1024
 from wellfed.topology.readers.reader import Reader, partial_machine
 
 _DEVICE = re.compile(
@@ -23,7 +24,6 @@ _OLLAMA = re.compile(r'msg="inference compute"[^\n]*')
 _FIELD = re.compile(r'(\w+)=(?:"([^"]*)"|(\S+))')
 _SYSTEM = re.compile(r'msg="system memory"[^\n]*')
 _SIZE = re.compile(r"([\d.]+) ?([KMGT])i?B")
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def recognises(text: str) -> bool:
@@ -87,7 +87,7 @@ def _fields(line: str) -> Iterator[tuple[str, str]]:
 
 def _bytes(text: str | None) -> int | None:
     match = _SIZE.match(text or "")
-    return round(float(match[1]) * _UNITS[match[2]]) if match and match[1].count(".") < 2 else None
+    return round(float(match[1]) * power_of_1024(match[2])) if match and match[1].count(".") < 2 else None
 
 
 def _vendor(name: str) -> str | None:

@@ -6,13 +6,13 @@ import re
 
 from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.message import sentence
+from wellfed.topology.readers.numbers import power_of_1024
 from wellfed.topology.readers.reader import Reader, partial_machine
 
 _LINE = re.compile(
     r"(?:^|[^\w(])(OS|Host|Kernel|Uptime|Packages|Shell|CPU|GPU(?: ?\d{1,2})?|Memory|Swap): (\S[^\n]*?)[ \t]*$", re.M
 )
 _SIZE = re.compile(r"([\d.]+) ?([KMGT])i?B ?/ ?([\d.]+) ?([KMGT])i?B")
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _LEAST = 4  # of its lines
 _VENDORS = (
     ("nvidia", r"NVIDIA|GeForce|Quadro|Tesla"),
@@ -69,7 +69,7 @@ def _gpu(index: int, text: str) -> Gpu:
         index,
         name=name,
         vendor=vendor,
-        memory_bytes=round(float(memory[1]) * _UNITS[memory[2]]) if memory else None,
+        memory_bytes=round(float(memory[1]) * power_of_1024(memory[2])) if memory else None,
         display_only=vendor == "intel" and "Arc" not in name,
     )
 
@@ -78,7 +78,7 @@ def _sizes(text: str) -> tuple[int | None, int | None]:
     match = _SIZE.search(text)
     if match is None or match[1].count(".") > 1 or match[3].count(".") > 1:
         return None, None
-    return round(float(match[1]) * _UNITS[match[2]]), round(float(match[3]) * _UNITS[match[4]])
+    return round(float(match[1]) * power_of_1024(match[2])), round(float(match[3]) * power_of_1024(match[4]))
 
 
 READER = Reader(

@@ -7,6 +7,7 @@ import re
 from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.hardware.pcie import PcieLink
 from wellfed.message import sentence
+from wellfed.topology.readers.numbers import power_of_1024
 from wellfed.topology.readers.reader import Reader, partial_machine
 
 _BUS = re.compile(
@@ -14,7 +15,6 @@ _BUS = re.compile(
     r"@\s*x?(\d+)\s+(\d)\.\d",
     re.M,
 )
-_UNITS = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
 
 def recognises(text: str) -> bool:
@@ -47,7 +47,7 @@ def parse(text: str) -> Machine:
                 0,
                 name=name,
                 vendor=vendor,
-                memory_bytes=int(memory[1]) * _UNITS[memory[2]] if memory else None,
+                memory_bytes=int(memory[1]) * power_of_1024(memory[2]) if memory else None,
                 pci_address=None,
                 link=_width_known(current, most),
                 link_generation=current.generation if current else None,

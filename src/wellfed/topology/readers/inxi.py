@@ -11,6 +11,7 @@ from wellfed.message import sentence
 from wellfed.topology.memory import dimms
 from wellfed.topology.pci import normal_address
 from wellfed.topology.pci_tree import bracketed_name
+from wellfed.topology.readers.numbers import power_of_1024
 from wellfed.topology.readers.pci_words import vendor_of
 from wellfed.topology.readers.reader import Reader, partial_machine
 from wellfed.topology.smbios import MemoryDevice
@@ -21,7 +22,6 @@ _SECTION = re.compile(
     re.M,
 )
 _CARD = re.compile(r"\b(?:Device|Card)-\d+\s*:\s*")
-_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 _TOTALS = (  # in the order of trust: what the kernel has, what is built in
     r"\btotal:\s*[\d.]+ \w+ available:",
     r"\btotal:",
@@ -152,7 +152,7 @@ def _old_cpu(body: str) -> tuple[str | None, int | None, int]:
 
 def _size(body: str, start: str) -> int | None:
     match = re.search(start + r"\s*([\d.]+)\s*(KiB|MiB|GiB|TiB|MB|GB|TB)\b", body)
-    return round(float(match[1]) * _UNITS[match[2]]) if match else None
+    return round(float(match[1]) * power_of_1024(match[2])) if match else None
 
 
 def _dimms(body: str) -> tuple[Dimm, ...]:
@@ -172,7 +172,7 @@ def _dimms(body: str) -> tuple[Dimm, ...]:
             MemoryDevice(
                 locator,
                 "",
-                round(float(size[1]) * _UNITS[size[2]]) if size else 0 if empty else None,
+                round(float(size[1]) * power_of_1024(size[2])) if size else 0 if empty else None,
                 kind[1] if kind else None,
                 float(speed[1]) if speed and speed[1] else None,
                 float(speed[2]) if speed else None,

@@ -11,10 +11,8 @@ from wellfed.message import sentence
 from wellfed.topology.cpu import kept_flags, signature_of
 from wellfed.topology.lists import cpu_list, integer, keyed, number
 from wellfed.topology.readers.locales import in_english
+from wellfed.topology.readers.numbers import power_of_1024
 from wellfed.topology.readers.reader import Reader
-
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
 
 _KEYS = frozenset(
     {
@@ -201,7 +199,7 @@ def _l3(facts: Mapping[str, str]) -> int | None:
     match = re.match(r"([\d.]+)\s*([KMG])i?B?\s*(?:\((\d+) instances?\))?", text)
     if match is None:
         return None
-    return round(float(match[1]) * _UNITS[match[2]] / int(match[3] or 1))
+    return round(float(match[1]) * power_of_1024(match[2]) / int(match[3] or 1))
 
 
 def _clock(facts: Mapping[str, str]) -> float | None:

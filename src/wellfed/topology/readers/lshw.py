@@ -14,6 +14,7 @@ from wellfed.topology.lists import integer
 from wellfed.topology.memory import dimms
 from wellfed.topology.pci import normal_address
 from wellfed.topology.pci_tree import bracketed_name
+from wellfed.topology.readers.numbers import power_of_1024
 from wellfed.topology.readers.pci_words import vendor_of
 from wellfed.topology.readers.reader import Reader, partial_machine
 from wellfed.topology.smbios import MemoryDevice
@@ -22,7 +23,6 @@ _NODE = re.compile(r"^[ \t]*\*-([a-z0-9]+(?::\d+)?)(?:[ \t]+(?:DISABLED|UNCLAIME
 _SHORT = re.compile(
     r"^(/[\w/.]*)?\s+(?:\S+\s+)?(display|memory|processor|network|storage|system)\s{2,}(\S[^\n]*)$", re.M
 )
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _BRANDS = {0x10DE: "nvidia", 0x1002: "amd"}
 _Facts = Mapping[str, str]
 
@@ -195,7 +195,7 @@ def _size(text: str | None) -> int | None:
     match = re.match(r"([\d.]+)\s*([KMGT])?i?B", text or "")
     if match is None or match[1].count(".") > 1:
         return None
-    return round(float(match[1]) * (_UNITS[match[2]] if match[2] else 1))
+    return round(float(match[1]) * (power_of_1024(match[2]) if match[2] else 1))
 
 
 READER = Reader(

@@ -12,13 +12,13 @@ from wellfed.message import sentence
 from wellfed.topology.names import VENDORS, gpu_name
 from wellfed.topology.pci import normal_address
 from wellfed.topology.readers.lstopo_xml import HwlocTree, Place
+from wellfed.topology.readers.numbers import power_of_1024
 from wellfed.topology.readers.reader import Reader
 
 _KIND = re.compile(
     r"(Package|Socket|NUMANode|Core|PU|HostBridge|PCIBridge|PCI|Net|Network|OpenFabrics|CoProc|GPU|Group0|Die|L\d[di]?Cache|L\d[di]?)"
     r"(?:\([^)]*\))?(?: L#(\d+))?"
 )
-_SIZES = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def _size(text: str) -> int | None:
     if match:
         return int(match[1]) << 10
     match = re.search(r"\(P#\d+ (\d+)([KMGT]?B)", text)
-    return int(match[1]) * _SIZES[match[2]] if match else None
+    return int(match[1]) * power_of_1024(match[2]) if match else None
 
 
 def _pci(item: _Item, place: Place, tree: HwlocTree) -> Place:

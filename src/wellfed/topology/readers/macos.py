@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from wellfed.hardware.machine import Gpu, Machine, OsSettings, Socket
 from wellfed.message import sentence
+from wellfed.topology.readers.numbers import power_of_1024
 from wellfed.topology.readers.reader import Reader, partial_machine
 
-_UNITS = {"MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 _VENDORS = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel", "0x106b": "apple"}
 
 
@@ -63,7 +63,7 @@ def _memory(text: str) -> int | None:
     if raw and raw.isdecimal():
         return int(raw)
     match = re.search(r"^\s*Memory: (\d+) (MB|GB|TB)\s*$", text, re.M)
-    return int(match[1]) * _UNITS[match[2]] if match else None
+    return int(match[1]) * power_of_1024(match[2]) if match else None
 
 
 def _cards(text: str) -> Iterator[Gpu]:
@@ -80,7 +80,7 @@ def _cards(text: str) -> Iterator[Gpu]:
             at,
             name=name,
             vendor=kind,
-            memory_bytes=int(memory[1]) * _UNITS[memory[2]] if memory and not shared else None,
+            memory_bytes=int(memory[1]) * power_of_1024(memory[2]) if memory and not shared else None,
             compute_units=int(cores[1]) if cores and kind == "apple" else None,
             display_only=kind == "intel",
         )

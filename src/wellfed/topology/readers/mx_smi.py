@@ -17,7 +17,7 @@ _FIRST = re.compile(
 _SECOND = re.compile(
     r"^\|\s*(?:(\d+)C)?\s*(?:([\d.]+)\s*W\s*/\s*([\d.]+)\s*W)?[^|\n]*\|\s*(\d+)\s*/\s*(\d+)\s*MiB", re.M
 )
-_METAX = 0x9999  # PCI vendor id (pci.ids)
+_METAX = 0x9999  # PCI vendor id that its cards bear: assumed
 
 
 def recognises(text: str) -> bool:

@@ -9,6 +9,7 @@ _ABSENT = re.compile(
     r"insufficient permissions|gpu is lost|gpu access blocked.*|not available.*|)\s*\]?$",
     re.IGNORECASE,
 )
+# Bytes, by the standards' names (IEC 80000-13): these tools write MiB where they mean it.
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 1000, "MB": 10**6, "GB": 10**9}
 
 
@@ -35,6 +36,11 @@ def size(text: str | None) -> int | None:
     """Bytes of `15360 MiB`."""
     match = re.match(r"(\d+(?:\.\d+)?)\s*([KMG]?i?B)", not_na(text) or "")
     return round(float(match[1]) * _UNITS[match[2]]) if match else None
+
+
+def power_of_1024(unit: str) -> int:
+    """Bytes of a unit of a tool that counts by 1024 whatever it writes: M, MB and MiB are 2^20, B is 1."""
+    return 1 << 10 * "BKMGT".index(unit[0])
 
 
 def switch(text: str | None) -> bool | None:

@@ -15,6 +15,7 @@ from wellfed.hardware.machine import Gpu, Machine, OsSettings
 from wellfed.hardware.pcie import PciDevice
 from wellfed.message import sentence
 from wellfed.topology.pci import normal_address
+from wellfed.topology.readers.numbers import power_of_1024
 from wellfed.topology.readers.reader import Reader, partial_machine
 
 _BUS = r"(?:[0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]"
@@ -26,7 +27,6 @@ _TEMPERATURE = re.compile(r"(?<![\d.])(\d{1,3})C\b")
 _POWER = re.compile(r"(\d+(?:\.\d+)?)\s*W?\s*/\s*(\d+(?:\.\d+)?)\s*W\b")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B)\s*/\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B)")
 _PROCESS = re.compile(r"^\|\s*(\d{1,3})(?:\s+\S+\s+\S+)?\s+\d+\s+(?:C|C\+G|M\+C|X)\s")
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _VENDOR_IDS = {"nvidia": 0x10DE, "intel": 0x8086}  # PCI vendor ids (pci.ids)
 _FAILED = re.compile(r"NVIDIA-SMI has failed because[^\n]*|No devices were found|Failed to initialize NVML[^\n]*")
 
@@ -134,7 +134,7 @@ def _further_line(gpu: Gpu, cells: list[str]) -> Gpu:
 
 
 def _bytes(value: str, unit: str) -> int:
-    return round(float(value) * _UNITS[unit[0]])
+    return round(float(value) * power_of_1024(unit[0]))
 
 
 def _with_processes(text: str, gpus: list[Gpu]) -> list[Gpu]:
