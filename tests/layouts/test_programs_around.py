@@ -133,6 +133,12 @@ class TestOllamaByVersion:
         assert is_flash(since, known) and not is_flash((0, 11, 6), known)
         assert is_flash((0, 12, 0), known) is (since <= (0, 12, 0))
 
+    def test_expanded_keys_and_values_until_spring_2025(self) -> None:
+        """ollama/ollama, issue 8447: 9,760 MiB of cache for 2048 tokens of DeepSeek-R1."""
+        line = "OLLAMA_NUM_PARALLEL=1 OLLAMA_CONTEXT_LENGTH=2048 ollama run deepseek-r1:671b"
+        found = as_it_is(line, "epyc 9354, 768gb", "-e", "ollama@0.5.4")
+        assert held(found, "ram")["kv"] == pytest.approx(9760, rel=0.001)
+
     def test_a_coarser_cache_needs_it(self) -> None:
         line, on = (
             "OLLAMA_KV_CACHE_TYPE=q8_0 OLLAMA_CONTEXT_LENGTH=8192 ollama run llama3.1:8b",
@@ -159,6 +165,13 @@ class TestContextsThatNobodyNames:
             "llama-server -m Qwen3-32B-Q6_K.gguf -c 16384 -np 1", "rtx 3090, rtx 3060 12gb, ryzen 9 7950x, 64gb"
         )
         assert found["fits"] and found["layout"]["offload"]["gpu_layers"] in (None, 65)
+
+
+def test_logits_of_one_token_a_sequence_since_june_2026() -> None:
+    """ggml-org/llama.cpp, pull request 23861: 2048 rows of 248,320 words were 1940 MiB."""
+    line = "llama-server -m Qwen3.5-9B-UD-Q4_K_XL.gguf -c 8192 -ub 2048 -np 1 -ngl 99"
+    before, since = (held(as_it_is(line, ON, "-e", f"llama.cpp@b{build}"))["compute"] for build in (9272, 9893))
+    assert before > 1940 and since < 1000
 
 
 def test_a_repositorys_projector_comes_along() -> None:

@@ -34,6 +34,10 @@ _BY_VRAM_SINCE, _FIRST_4096, _ONE_SLOT_SINCE = (0, 15, 5), (0, 6, 7), (0, 10, 0)
 _WINDOWS_SINCE = (0, 6, 3)
 # GLM-4.7-Flash's latents are cached (pull request 13810, January 2026; the release is assumed), before: issue 13789.
 _GLM_LATENTS_SINCE, _GLM = (0, 15, 0), "glm-4.7-flash"
+# Its llama.cpp cached expanded keys and values until spring 2025 (issue 8447 of 0.5: 160 MiB a layer of DeepSeek-R1 at
+# 2048 tokens); the release that brought latents is assumed.
+_LATENTS_SINCE = (0, 7, 0)
+_ROWS_OF_SEQUENCES_SINCE = (0, 30, 8)  # its llama-server, b9509, reserves logits of one token a sequence
 _SLOTS_OF_2048, _SLOTS_OF_4096 = 4, 2
 _KV_TYPES = ("f16", "q8_0", "q4_0")
 
@@ -47,12 +51,14 @@ def version(text: str) -> Version:
     numbers = (int(release[1]), int(release[2]), int(release[3] or 0)) if release else (99, 0, 0)
     known = ((VERSION, ".".join(map(str, numbers))),) if release else ()
     whole = (WHOLE_WINDOWS,) if numbers < _WINDOWS_SINCE else ()
-    return Version(Engine.LLAMA_CPP, f"{OLLAMA} {text}".strip(), numbers, ((FRONT, OLLAMA), *known, *whole))
+    rows = (("logits", "sequences"),) if numbers >= _ROWS_OF_SEQUENCES_SINCE else ()
+    return Version(Engine.LLAMA_CPP, f"{OLLAMA} {text}".strip(), numbers, ((FRONT, OLLAMA), *known, *whole, *rows))
 
 
 def caches_expanded(chosen: Version, tag: str) -> bool:
     """Whether a version caches expanded keys and values of a model that has latents of them."""
-    return chosen.numbers < _GLM_LATENTS_SINCE and tag.lower().partition(":")[0] == _GLM
+    glm = tag.lower().partition(":")[0] == _GLM
+    return chosen.numbers < (_GLM_LATENTS_SINCE if glm else _LATENTS_SINCE)
 
 
 def default_context(chosen: Version, vram_bytes: float) -> int:

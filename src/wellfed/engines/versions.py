@@ -57,6 +57,9 @@ _WINDOWS_APART = (0, 9, 1)
 _TWO_WIDTHS_APART = (0, 21, 0)
 # llama.cpp kept windows' whole context before (pull request 13194, May 2025; the build is assumed).
 _WINDOWS_BUILD = 5430
+# llama.cpp's server reserves logits of one token a sequence, not of a whole batch (pull request 23861, June 2026; b9272
+# of May had it not, the build is assumed).
+_ROWS_OF_SEQUENCES_BUILD = 9460
 WHOLE_WINDOWS = ("swa_full", "always")  # no flag says it: these builds know no other way
 OLLAMA = "ollama"
 AROUND = (OLLAMA, "koboldcpp")  # programs around llama.cpp that have versions of their own
@@ -177,7 +180,8 @@ def _switches(version: Version, model: Model) -> tuple[tuple[str, str], ...]:
 
 def _llama_switches(build: int) -> tuple[tuple[str, str], ...]:
     indexer = (("indexer", "unfused"),) if build < _FUSED_INDEXER_BUILD else ()
-    return (("build", f"b{build}"), *indexer, *((WHOLE_WINDOWS,) if build < _WINDOWS_BUILD else ()))
+    rows = (("logits", "sequences"),) if build >= _ROWS_OF_SEQUENCES_BUILD else ()
+    return (("build", f"b{build}"), *rows, *indexer, *((WHOLE_WINDOWS,) if build < _WINDOWS_BUILD else ()))
 
 
 def _vllm_switches(numbers: tuple[int, ...], model: Model) -> tuple[tuple[str, str], ...]:
