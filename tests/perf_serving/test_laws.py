@@ -100,7 +100,7 @@ def test_more_clients_wait_longer_and_yield_no_less(asked: Request, factor: int)
     # Where more than one client comes back in a step, prompts share the passes that they waited for one by one.
     share = crowd.workload.concurrency >= asked.workload.output_tokens
     assert many.ttft_s.value >= few.ttft_s.value * (0.65 if share else 1 - 1e-3)
-    assert many.total_tok_s.value >= few.total_tok_s.value * 0.9
+    assert many.total_tok_s.value >= few.total_tok_s.value * 0.98  # prompts are read no faster than one by one
 
 
 @settings(max_examples=40, deadline=None)
