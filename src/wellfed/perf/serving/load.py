@@ -91,7 +91,8 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
     stay_s = decoding_s + prefill + wait
     handling = (knobs.request_s + knobs.frontend_s * first * shape.clients / 2) / shape.pace
     rate = smaller(admitted / stay_s, shape.clients / (stay_s + handling))
-    rate = smaller(_no_faster(rate, shape.pace / knobs.frontend_s), 1 / (prompt_s + TINY))  # prompts come one by one
+    read = shape.stages / (prompt_s + TINY)  # prompts a second that the stages take, one after the other
+    rate = smaller(_no_faster(rate, shape.pace / knobs.frontend_s), read)
     full = larger(shape.clients / rate - stay_s - handling, 0.0 * admitted)  # Little's law
     queue, amid = _slot_waits(shape, let_in, admitted, full, first_round, decoding_s)
     start, tpot = start + amid / shape.output, tpot + amid / shape.output
