@@ -183,7 +183,8 @@ class TestServingEngines:
 
     def test_a_cache_of_at_most_so_many_tokens(self) -> None:
         line = (
-            "python -m sglang.launch_server --model-path Qwen/Qwen3-8B --max-total-tokens 20000 --context-length 8192"
+            "python -m sglang.launch_server --model-path Qwen/Qwen3-8B --max-total-tokens 20000 --context-length 8192 "
+            "--mem-fraction-static 0.9"
         )
         assert as_it_is(line)["cache_tokens"] == pytest.approx(20_000, rel=0.01)
 

@@ -166,15 +166,14 @@ def test_the_first_engine_of_vllm_profiles_a_whole_prompt(tokens: int, gib: floa
     assert size(found, "gpu0", "activations") == pytest.approx(gib * 1024, rel=WITHIN)
 
 
-@pytest.mark.parametrize(("version", "tokens"), [("0.20", 55_000), ("0.21", 525_000)])
-def test_gemma_4_caches_windows_whole_before_0_21(version: str, tokens: int) -> None:
-    """vllm-project/vllm, issue 43308: "about" 55 and 525 thousand tokens on an A100 80GB.
-
-    What a pass of its tower takes of the profile run is not counted.
-    """
-    line = "vllm serve cyankiwi/gemma-4-31B-it-AWQ-4bit --gpu-memory-utilization 0.9"
-    found = as_it_is(line, "a100 80gb sxm, epyc 7763, 512gb", "--engine", f"vllm@{version}")
-    assert found["cache_tokens"] == pytest.approx(tokens, rel=2 * WITHIN)
+def test_gemma_4_caches_windows_whole_before_0_21() -> None:
+    """vllm-project/vllm, issue 43308: "about" 55 and 525 thousand tokens on an A100 80GB, in a pool of one size."""
+    line, on = (
+        "vllm serve cyankiwi/gemma-4-31B-it-AWQ-4bit --gpu-memory-utilization 0.9",
+        "a100 80gb sxm, epyc 7763, 512gb",
+    )
+    before, since = (as_it_is(line, on, "--engine", f"vllm@{version}")["cache_tokens"] for version in ("0.20", "0.21"))
+    assert since / before == pytest.approx(525 / 55, rel=WITHIN)
 
 
 def test_four_machines_over_rpc() -> None:
@@ -386,3 +385,44 @@ class TestOllamasCaches:
         on = "rtx 3090, ryzen 9 7950x, 64gb"
         assert size(as_it_is(line, on, "-e", "ollama@0.6.0"), "gpu0") * MIB == pytest.approx(22.5e9, rel=WITHIN)
         assert size(as_it_is(line, on), "gpu0") * MIB < 15e9
+
+
+class TestPoolsByTheEnginesOwnRules:
+    def test_a_small_model_on_a_card_of_48_gib(self) -> None:
+        """vllm-project/vllm, pull request 57047: 36.88 GiB are 268,560 tokens of 36 layers."""
+        line = "vllm serve Qwen/Qwen3-4B-AWQ --max-model-len 2048 --gpu-memory-utilization 0.85"
+        found = as_it_is(line, "rtx 6000 ada, epyc 7543, 256gb", "-e", "vllm@0.32")
+        assert found["cache_tokens"] == pytest.approx(268_560, rel=0.02)
+
+    def test_sglangs_share_of_an_mi355x(self) -> None:
+        """sgl-project/sglang, pull request 18263: 0.911 of the card, 204.63 GiB beside Qwen3-30B-A3B."""
+        line = "python -m sglang.launch_server --model-path Qwen/Qwen3-30B-A3B-Instruct-2507"
+        found = as_it_is(line, "mi355x, epyc 9575f, 512gb", "-e", "sglang@0.5.20")
+        assert pool(found) == pytest.approx(204.63, rel=0.02)
+
+    @pytest.mark.parametrize(("version", "kept_gib"), [("0.4.6", 0.12 * 79.2), ("0.4.9", 10.0), ("0.5.9", 13.0)])
+    def test_sglangs_share_by_version(self, version: str, kept_gib: float) -> None:
+        """One H100: 0.88; 9.5 GiB and 0.5 for a rank; 512 + 1.5 x 8192 + 2 x 256 + 128 MiB (server_args.py)."""
+        line = "python -m sglang.launch_server --model-path Qwen/Qwen3-8B"
+        found = as_it_is(line, "h100 sxm, xeon 8480, 256gb", "-e", f"sglang@{version}")
+        live = size(found, "gpu0", "kept free", "activations", "cuda graphs") / 1024
+        assert live == pytest.approx(kept_gib, rel=WITHIN)
+
+    def test_groups_of_gemma_3_are_filled_up(self) -> None:
+        """Ten layers see all, 52 a window: seven groups of ten (kv_cache_utils.py), by which the log divided its pool."""
+        line = "vllm serve google/gemma-3-27b-it --max-model-len 8192 --language-model-only"
+        found = as_it_is(line, "h100 sxm, xeon 8480, 256gb", "-e", "vllm@0.19")
+        assert found["cache_tokens"] == pytest.approx(pool(found) * 2**30 / (70 * 16 * 128 * 2 * 2), rel=0.01)
+
+    def test_an_a100_has_a_small_cards_batch(self) -> None:
+        line = "vllm serve Qwen/Qwen3-8B"
+        sizes = [
+            as_it_is(line, f"{card}, xeon 8480, 256gb", "-e", f"vllm@{version}")["layout"]["batch_tokens"]
+            for card, version in (("a100 80gb sxm", "0.19"), ("h100 sxm", "0.19"), ("b200", "0.26"), ("b200", "0.28"))
+        ]
+        assert sizes == [2048, 8192, 8192, 16384]
+
+    def test_media_that_may_not_come_take_nothing(self) -> None:
+        line, on = "vllm serve Qwen/Qwen2.5-VL-7B-Instruct", "h100 sxm, xeon 8480, 256gb"
+        assert size(as_it_is(line, on), "gpu0", "pictures") > 100
+        assert not size(as_it_is(f"{line} --limit-mm-per-prompt image=0,video=0", on), "gpu0", "pictures")

@@ -158,9 +158,10 @@ def test_latents_are_whole_on_every_rank() -> None:
 
 
 def test_data_parallel_attention_multiplies_what_runs() -> None:
+    """SGLang keeps 4.5 MiB for each of a graph's 512 sequences and 8 copies: 18 GiB that no cache gets."""
     one = request(DEEPSEEK_R1, "FP8", machine(8, 141), served(8, Engine.SGLANG), 8192, 512)
     eight = replace(one, layout=served(8, Engine.SGLANG, attention_data_parallel=8))
-    assert (running_capacity(eight) or 0) > 4 * (running_capacity(one) or 1)
+    assert (running_capacity(eight) or 0) > 3 * (running_capacity(one) or 1)
 
 
 def test_requests_beyond_the_cache_wait() -> None:

@@ -74,7 +74,7 @@ def workload_json(load: Workload) -> dict[str, Any]:
     return {
         **asdict(replace(load, pictures=None)),
         "pictures": None
-        if pictures is None
+        if pictures is None or not pictures.count
         else {
             "count": pictures.count,
             "width": pictures.width or None,

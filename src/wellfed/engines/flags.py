@@ -25,6 +25,7 @@ from wellfed.engines.setters import (
     kt_method,
     kv_bits,
     kv_dtype,
+    media_bounds,
     option,
     pages,
     picture_bounds,
@@ -36,6 +37,7 @@ from wellfed.engines.setters import (
     speculative_config,
     stage_layers,
     switch,
+    tower_mode,
     unflag,
 )
 from wellfed.engines.setters_kv import disaggregation, kv_transfer, lmcache_size
@@ -125,7 +127,8 @@ _VLLM: Mapping[str, Setter] = {
     "max-lora-rank": option("lora_rank", count_of),
     "eplb-config": redundancy, "num-redundant-experts": option("redundant_experts", count_of),
     "language-model-only": flag("language_only"),
-    "mm-processor-kwargs": picture_bounds,
+    "mm-processor-kwargs": picture_bounds, "limit-mm-per-prompt": media_bounds, "mm-encoder-tp-mode": tower_mode,
+    "skip-mm-profiling": flag("unprofiled_media"), "disable-hybrid-kv-cache-manager": flag("swa_full"),
 }  # fmt: skip
 _SGLANG: Mapping[str, Setter] = {
     **_DEGREES,
@@ -134,7 +137,9 @@ _SGLANG: Mapping[str, Setter] = {
     "enable-dp-attention": attention_data_parallel,
     "dcp-size": option("decode_context_parallel", count_of),
     "decode-context-parallel-size": option("decode_context_parallel", count_of),
-    "mem-fraction-static": option("mem_fraction_static"),
+    "mem-fraction-static": option("mem_fraction_static"), "cuda-graph-max-bs": option("graph_sequences", count_of),
+    "disable-piecewise-cuda-graph": unflag("prefill_graphs"), "swa-full-tokens-ratio": option("window_ratio"),
+    "mamba-full-memory-ratio": option("state_ratio", gibibytes),
     "max-running-requests": field("max_sequences"), "chunked-prefill-size": field("batch_tokens"),
     "disable-cuda-graph": switch("cuda_graphs", False), "kv-cache-dtype": kv_dtype,
     "quantization": quantised, "dtype": computed_in,
@@ -201,7 +206,8 @@ SWITCHES = frozenset({
     "no-fused-moe", "direct-io", "dio", "no-direct-io", "is-embedding", "enable-mixed-chunk", "enable-eplb",
     "enable-dbo", "async-scheduling", "no-async-scheduling", "gpus-all", "enable-sleep-mode", "check-tensors",
     "no-perf", "perf", "offline", "conversation", "cnv", "no-cnv", "swa", "enable-two-batch-overlap",
-    "enable-p2p-check", "disable-custom-all-reduce", "disable-overlap-schedule",
+    "enable-p2p-check", "disable-custom-all-reduce", "disable-overlap-schedule", "skip-mm-profiling",
+    "disable-piecewise-cuda-graph", "disable-hybrid-kv-cache-manager",
 })  # fmt: skip
 CONTEXT = frozenset({
     "ctx-size", "c", "max-model-len", "context-length", "max_seq_len", "max-seq-len", "session-len", "max-kv-size",
@@ -228,13 +234,13 @@ QUIET = frozenset({
     "perf", "no-perf", "conversation", "cnv", "no-cnv", "color", "interactive", "i", "file", "f", "sys",
     "system-prompt", "samplers", "enable-prefix-caching", "no-enable-prefix-caching", "enable-chunked-prefill",
     "no-enable-chunked-prefill", "tokenizer", "tokenizer-mode", "revision", "config-format", "load-format",
-    "hf-overrides", "hf-config-path", "limit-mm-per-prompt", "limit-mm-data-per-request", "mm-encoder-tp-mode",
+    "hf-overrides", "hf-config-path", "limit-mm-data-per-request",
     "media-io-kwargs", "allowed-local-media-path", "async-scheduling", "no-async-scheduling", "compilation-config",
     "O", "disable-log-requests", "disable-log-stats", "uvicorn-log-level", "log-level", "generation-config",
     "override-generation-config", "root-path", "attention-backend", "block-size", "page-size", "swap-space",
     "nnodes", "node-rank", "master-addr", "master-port", "dist-init-addr", "headless", "data-parallel-address",
     "data-parallel-rpc-port", "data-parallel-size-local", "data-parallel-start-rank", "data-parallel-backend",
-    "all2all-backend", "moe-a2a-backend", "enable-eplb", "cuda-graph-max-bs", "schedule-policy",
+    "all2all-backend", "moe-a2a-backend", "enable-eplb", "schedule-policy",
     "schedule-conservativeness", "watchdog-timeout", "sampling-backend", "disable-radix-cache",
     "radix-eviction-policy", "speculative-num-steps", "speculative-eagle-topk", "kt-weight-path", "kt-cpuinfer",
     "kt-threadpool-count", "kt-max-deferred-experts-per-token", "kt-amx-weight-path", "disable-custom-all-reduce",

@@ -354,6 +354,22 @@ def stage_layers(text: str) -> Change:
     return lambda layout: replace(layout, split=split)
 
 
+def media_bounds(text: str) -> Change:
+    """vLLM's `--limit-mm-per-prompt`: JSON or `image=0,video=0`; where no media may come the towers are not loaded."""
+    if text.lstrip().startswith("{"):
+        counts = [kind.get("count", 1) if isinstance(kind, dict) else kind for kind in json_object(text).values()]
+    else:
+        counts = [int(pair.partition("=")[2]) for pair in text.split(",")]
+    if not counts or any(counts):
+        return lambda layout: layout
+    return option("language_only", str)("1")
+
+
+def tower_mode(text: str) -> Change:
+    """vLLM's `--mm-encoder-tp-mode`: `data` has the tower whole on every rank."""
+    return option("tower_by_data", str)("1") if text == "data" else lambda layout: layout
+
+
 def picture_bounds(text: str) -> Change:
     """vLLM's `--mm-processor-kwargs`: JSON, of which the most pixels of a picture count here."""
     config = json_object(text)

@@ -85,7 +85,11 @@ def _degree_words(layout: Layout, copies: int) -> list[str]:
 def picture_words(plan: Plan) -> list[str]:
     """How many pictures a prompt may bring."""
     pictures = plan.workload.pictures
-    return [] if pictures is None else ["--limit-mm-data-per-request", json.dumps({"image": pictures.count})]
+    return (
+        []
+        if pictures is None or not pictures.count
+        else ["--limit-mm-data-per-request", json.dumps({"image": pictures.count})]
+    )
 
 
 def _kept_words(options: dict[str, str]) -> list[str]:

@@ -26,6 +26,7 @@ _OBJECTS: Mapping[str, str] = {
     "speculative-config": '{"method": "mtp", "num_speculative_tokens": 2}',
     "eplb-config": '{"num_redundant_experts": 32}',
     "mm-processor-kwargs": '{"max_pixels": 1003520}',
+    "limit-mm-per-prompt": '{"image": 2, "video": 0}',
 }
 
 

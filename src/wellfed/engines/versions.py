@@ -14,6 +14,9 @@ from wellfed.frozen import dataclass, replace
 from wellfed.message import Listing, message
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
+from wellfed.perf.memory.pools import GROUP_RULE, WINDOWS_SINCE
+from wellfed.perf.memory.serving import BY_GROUPS
+from wellfed.perf.memory.static_share import RULE, StaticRule
 
 # The versions whose sources and logs the engines' rooms were written from.
 CURRENT: Mapping[Engine, str] = {
@@ -40,10 +43,13 @@ _HEAD_FIRST_BUILD = 7475
 _FLASH_BUILD = 6325  # flash attention where nobody names it (pull request 15434, end of August 2025)
 # The lightning indexer as one operation (pull request 24231, open until July 2026; the month of its merge is assumed).
 _FUSED_INDEXER_BUILD = 10_200
+# Where the first engine served by default it profiled prompts whole (0.8 had both, by card and model: assumed so).
 _FIRST_V1, _LAST_UNSORTED, _FIRST_LATENT = (0, 9, 0), (0, 11, 0), (0, 7, 0)
-# "CUDA graph memory profiling is enabled (default since v0.21.0)" says vLLM's log; 0.19 kept no room for graphs
-# (llm-d-incubation/llm-d-planner, pull request 205). That 0.92 of the memory became the default then is assumed.
-_GRAPHS_IN_BUDGET = (0, 21, 0)
+# Room for graphs and 0.92 of the memory: in the sources of 0.20.2, not in those of 0.19.1. Since then the log's tokens
+# are a request's, as often as it fits; before, the pool's blocks divided by groups of layers.
+_GRAPHS_IN_BUDGET = (0, 20, 0)
+# Kinds of layers whose counts are nearly alike share one size of group: by 25 % in 0.13.0, by 50 % in 0.19.1.
+_NEARLY_ALIKE, _MORE_ALIKE = (0, 13, 0), (0, 18, 0)
 # Sampling without sorting (pull request 33538: 5.64 GiB in 0.16, 2.23 in 0.17 of Qwen3-14B), and what is beside torch.
 # Two passes in flight are kept apart (pull request 47728 of summer 2026, after 0.23; vllm-ascend, pull request 13518).
 _PASSES_APART = (0, 24, 0)
@@ -175,7 +181,28 @@ def _switches(version: Version, model: Model) -> tuple[tuple[str, str], ...]:
         return _llama_switches(version.numbers[0])
     if version.engine is Engine.IK_LLAMA_CPP:
         return (("built", version.text),)
+    if version.engine is Engine.SGLANG:
+        return _sglang_switches(version.numbers)
     return _vllm_switches(version.numbers, model) if version.engine is Engine.VLLM else ()
+
+
+# From which version on SGLang reserves by which rule; where a version between two that were read changed it is assumed.
+_STATIC_RULES = (
+    ((0, 5, 20), StaticRule.NOW), ((0, 5, 16), StaticRule.DRAFTS_COUNTED), ((0, 5, 10), StaticRule.PREFILL),
+    ((0, 5, 3), StaticRule.CHUNKS), ((0, 4, 7), StaticRule.CARDS), ((0, 0, 0), StaticRule.RANKS),
+)  # fmt: skip
+
+
+def static_rule(chosen: Version | None) -> StaticRule:
+    """By which rule a version of SGLang reserves memory."""
+    if chosen is None or chosen.engine is not Engine.SGLANG:
+        return StaticRule.NOW
+    return next(rule for since, rule in _STATIC_RULES if chosen.numbers >= since)
+
+
+def _sglang_switches(numbers: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
+    rule = next(rule for since, rule in _STATIC_RULES if numbers >= since)
+    return ((RULE, rule.value), (WINDOWS_SINCE, ".".join(map(str, numbers))))
 
 
 def _llama_switches(build: int) -> tuple[tuple[str, str], ...]:
@@ -187,7 +214,9 @@ def _llama_switches(build: int) -> tuple[tuple[str, str], ...]:
 def _vllm_switches(numbers: tuple[int, ...], model: Model) -> tuple[tuple[str, str], ...]:
     options: list[tuple[str, str]] = []
     if numbers < _GRAPHS_IN_BUDGET:
-        options += [("graphs_in_budget", "0"), ("gpu_memory_utilization", "0.9")]
+        options += [("graphs_in_budget", "0"), ("gpu_memory_utilization", "0.9"), (BY_GROUPS, "1")]
+    if numbers < _MORE_ALIKE:
+        options.append((GROUP_RULE, "125" if numbers >= _NEARLY_ALIKE else "100"))
     two_widths = model.architecture.startswith("gemma4")
     if numbers < (_TWO_WIDTHS_APART if two_widths else _WINDOWS_APART):
         options.append(("swa_full", "1"))

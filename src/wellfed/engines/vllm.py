@@ -63,7 +63,7 @@ def _picture_words(plan: Plan) -> list[str]:
     """How many pictures a prompt may bring, and no other media: the engine makes room for what it may be sent."""
     pictures, most = plan.workload.pictures, dict(plan.layout.options).get("image_max_pixels")
     words = ["--mm-processor-kwargs", json.dumps({"max_pixels": int(most)})] if most else []
-    if pictures is None:
+    if pictures is None or not pictures.count:
         return words
     return [*words, "--limit-mm-per-prompt", json.dumps({"image": pictures.count, "video": 0})]
 

@@ -120,6 +120,7 @@ class Pictures:
     """`count` pictures of `width` x `height` pixels in every prompt, each seen as `seen`.
 
     `sight`, `tower`: None where only their number of tokens was told. `most`: the picture an engine makes room for.
+    `count` 0: a prompt has none, but the engine makes room for as many as a pass may bring.
     """
 
     count: int

@@ -32,7 +32,7 @@ TOWER_SIGMA = 0.5  # log error of a tower's own time: assumed, since none is mea
 def tower_terms(request: Request, calibration: Calibration, devices: Sequence[GpuDevice]) -> tuple[Term, ...]:
     """Of one prompt's pictures under a local engine: on the first GPU, or on the CPU where none is or it is said."""
     pictures = request.workload.pictures
-    if pictures is None or pictures.tower is None:
+    if pictures is None or pictures.tower is None or not pictures.count:
         return ()
     works = _works(pictures)
     if not devices or option(request.layout, PLACE) == ON_CPU:
@@ -82,7 +82,7 @@ def tower_share(terms: Iterable[Term]) -> float:
 
 def assumptions(pictures: Pictures | None) -> tuple[Assumption, ...]:
     """What was assumed of the pictures' time."""
-    if pictures is None:
+    if pictures is None or not pictures.count:
         return ()
     if pictures.tower is None:
         text = sentence("tower.unknown", "pictures cost their tokens here, not the time of their tower")

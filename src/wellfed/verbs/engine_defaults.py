@@ -9,21 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from wellfed.catalog.sights import sight_of, tower_parameters
 from wellfed.engines import ollama
 from wellfed.engines.command_line import Command
 from wellfed.engines.ollama_place import layers_on
-from wellfed.engines.versions import Version, has_auto_slots, is_ollama, with_head
-from wellfed.hardware.machine import Machine
+from wellfed.engines.versions import Version, has_auto_slots, is_ollama, static_rule, with_head
+from wellfed.hardware.machine import Gpu, Machine
+from wellfed.models.picture_rules import largest
+from wellfed.models.pictures import Pictures, Seen
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, DraftKind, Engine, Layout, Offload
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory import ledgers
 from wellfed.perf.memory.buffers import TOO_LARGE
 from wellfed.perf.memory.devices import gpu_capacity_bytes, gpu_free_bytes, ram_capacity_bytes
 from wellfed.perf.memory.fill import can_fill, fullest
+from wellfed.perf.memory.shards import LANGUAGE_ONLY
+from wellfed.perf.memory.static_share import chunk_and_graphs
 from wellfed.perf.memory.towers import local_tower
 from wellfed.units import GIB, MIB
 
-_SMALL_GPU, _LARGE_GPU, _LARGE_GPU_BYTES = (256, 2048), (1024, 8192), 70 * GIB
+# vLLM's sequences and tokens of a pass (`get_batch_defaults` of vllm/engine/arg_utils.py, 0.8.5 to 0.32.0).
+_SMALL_GPU, _LARGE_GPU, _LARGEST_GPU = (256, 2048), (1024, 8192), (1024, 16384)
+_LARGE_GPU_BYTES, _LARGEST_GPU_BYTES = 70 * GIB, 160 * GIB
+_A100_IS_SMALL, _HAS_LARGEST = (0, 9, 0), (0, 28, 0)  # read in 0.9.0 but not in 0.8.5, in 0.28.0 but not in 0.26.0
 AUTO_SLOTS = 4  # llama.cpp's server, over one cache
 _FIT_MARGIN_BYTES, _FIT_LEAST = GIB, 4096  # llama.cpp's --fit-target and --fit-ctx
 _FIT_BUILD = 7400  # `--fit` is on by itself from December 2025
@@ -65,8 +73,8 @@ def fits_by_itself(read: Command, version: Version | None) -> bool:
     return not switched_off and (version is None or version.numbers[0] >= _FIT_BUILD)
 
 
-def default_layout(engine: Engine, machine: Machine, quantisation: str) -> Layout:
-    """The layout that an engine starts with by itself."""
+def default_layout(engine: Engine, machine: Machine, quantisation: str, version: Version | None = None) -> Layout:
+    """The layout that an engine starts with by itself, in a version (None: as it is now)."""
     count = len(machine.gpus)
     if engine in (Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.EXLLAMAV3, Engine.MLX, Engine.DS4):
         return Layout(engine, quantisation, gpus=count, offload=ALL_GPU if count else CPU_ONLY)
@@ -74,9 +82,38 @@ def default_layout(engine: Engine, machine: Machine, quantisation: str) -> Layou
         return Layout(engine, quantisation, gpus=min(1, count), offload=EXPERTS_ON_CPU)
     if not count:
         return Layout(engine, quantisation, gpus=0, offload=CPU_ONLY, max_sequences=_SMALL_GPU[0])
-    sizes = [gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else 0) for gpu in machine.gpus]
-    sequences, batch = _LARGE_GPU if min(sizes, default=0) >= _LARGE_GPU_BYTES else _SMALL_GPU
+    smallest = min(machine.gpus, key=_memory_bytes)
+    if engine is Engine.SGLANG:
+        sequences, batch = _LARGE_GPU[0], chunk_and_graphs(_memory_bytes(smallest), 1, static_rule(version))[0]
+    else:
+        sequences, batch = _vllm_defaults(smallest, version)
     return Layout(engine, quantisation, gpus=min(1, count), max_sequences=sequences, batch_tokens=batch)
+
+
+def _memory_bytes(gpu: Gpu) -> float:
+    return gpu.memory_bytes or (gpu.spec.memory_bytes if gpu.spec else 0)
+
+
+def _vllm_defaults(gpu: Gpu, version: Version | None) -> tuple[int, int]:
+    """Sequences and tokens of a pass of vLLM's server: by the card's memory, an A100 as if it had little."""
+    size, numbers = _memory_bytes(gpu), version.numbers if version is not None else _HAS_LARGEST
+    if size >= _LARGEST_GPU_BYTES and numbers >= _HAS_LARGEST:
+        return _LARGEST_GPU
+    is_a100 = "a100" in (gpu.spec.name if gpu.spec else gpu.name or "").lower() and numbers >= _A100_IS_SMALL
+    return _LARGE_GPU if size >= _LARGE_GPU_BYTES and not is_a100 else _SMALL_GPU
+
+
+def with_room_for_pictures(request: Request) -> Request:
+    """Where a prompt may bring pictures, vLLM and SGLang make room for their tower's pass, whether any come or not."""
+    layout, sight = request.layout, sight_of(request.model)
+    switched_off = {(LANGUAGE_ONLY, "1"), ("unprofiled_media", "1")} & set(layout.options)
+    if layout.engine not in (Engine.VLLM, Engine.SGLANG) or not layout.gpus or sight is None or switched_off:
+        return request
+    if request.workload.pictures is not None:
+        return request
+    unseen, tower = Seen(0, 0, 0), sight.tower(tower_parameters(request.model))
+    pictures = Pictures(0, 0, 0, unseen, sight, tower, largest(sight))
+    return replace(request, workload=replace(request.workload, pictures=pictures))
 
 
 def v0_batch(context: int, chunks: bool) -> int:

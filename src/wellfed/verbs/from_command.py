@@ -23,9 +23,9 @@ from wellfed.nouns.layout import DraftKind, Engine, Layout, Offload, Speculation
 from wellfed.nouns.plan import Plan, Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import memory
-from wellfed.perf.memory.budget import AS_GIVEN
 from wellfed.perf.memory.overrides import settled
 from wellfed.perf.memory.remote import away, count, servers
+from wellfed.perf.memory.static_share import AS_GIVEN
 from wellfed.plain_file import is_there
 from wellfed.planner.answer import Answer
 from wellfed.planner.kinds import Kind, kind_of
@@ -46,6 +46,7 @@ from wellfed.verbs.engine_defaults import (
     with_fitted_context,
     with_fitted_layers,
     with_fitted_slots,
+    with_room_for_pictures,
 )
 
 
@@ -84,6 +85,7 @@ def from_command(text: str, options: planning.PlanOptions) -> AsItIs:
     if read.engine in GGUF and not read.is_ollama:  # reserves what it is told to, whatever the model was trained on
         search = replace(search, workload=replace(search.workload, context_tokens=asked_for))
     request = _as_it_is(read, replace(search, machine=_as_written(search.machine)), version, auto)
+    request = with_room_for_pictures(request)
     if context is None and fits_context(read, version):
         request = with_fitted_context(request)
         search = replace(search, workload=request.workload)
@@ -165,7 +167,7 @@ def _context(read: Command, version: Version | None, machine: Machine, auto: boo
 
 def _as_it_is(read: Command, search: Search, version: Version | None, auto: bool) -> Request:
     """The question an estimate of the command answers. Raises BadInput where the machine has too few GPUs."""
-    start = default_layout(read.engine, search.machine, _quantisation(search, read))
+    start = default_layout(read.engine, search.machine, _quantisation(search, read), version)
     said = dict(search.goal.pins).get(read.engine)
     pinned = read.pins.applied(start)
     layout = settled(pinned if said is None else said.applied(pinned), search.model)

@@ -13,6 +13,7 @@ from wellfed.perf.memory.held import expert_layers
 from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.shards import rank_cache_bytes
 from wellfed.perf.memory.split import Span
+from wellfed.perf.memory.static_share import AS_GIVEN, static_fraction
 from wellfed.units import GIB, MIB
 
 _LARGE_GPU_BYTES = 70 * GIB  # from here on vLLM's defaults are 1024 sequences and 8192 tokens, else 256 and 2048
@@ -22,17 +23,16 @@ _LARGE_GPU_BYTES = 70 * GIB  # from here on vLLM's defaults are 1024 sequences a
 _SAMPLER_BYTES, _SAMPLER_BYTES_ELSEWHERE = 2.0 + 4.0 + 4.0 + 4.0, 8.0
 _SAMPLER_PROGRAM_BYTES = 132 * 4.0
 # Beside torch: vLLM 0.18 and 0.19 on an H100 0.25 GiB, 2.07 with two ranks and 2.13 with four, 0.13 before 0.18
-# (llm-d-incubation/llm-d-planner, pull request 205).
+# (llm-d-incubation/llm-d-planner, pull request 205). Where a switch reduces, NCCL has buffers for it (NVLS: Hopper and
+# newer behind an NVSwitch); SGLang's ranks take as much: 2.0 GiB of a H200 with the context (sgl-project/sglang, pull
+# request 11716; SemiAnalysisAI/InferenceX, issue 2128) and of a H100 (vllm-project/vllm, issue 21348).
 _NON_TORCH_GIB, _NON_TORCH_GIB_ELSEWHERE = 0.25, 0.13
-_NON_TORCH_PARALLEL_GIB, _NON_TORCH_PARALLEL_LARGE_GIB = 0.42, 1.85
-# SGLang's ranks on data-centre cards before any weight is loaded: 2.0 GiB of a H200 (sgl-project/sglang, pull request
-# 11716; SemiAnalysisAI/InferenceX, issue 2128), as much of a H100 (vllm-project/vllm, issue 21348).
-_SGLANG_PARALLEL_GIB = 1.9
+_NON_TORCH_PARALLEL_GIB = 0.42
+_NON_TORCH_SWITCHED_GIB = {Engine.VLLM: 1.85, Engine.SGLANG: 1.5}
 # Captured decode steps by layer: they share the activations' pool, and experts' workspaces come on top (logs of vLLM
 # 0.11 on H100, 51 batch sizes up to 512: 0.1 GiB for 28 dense layers, 0.39 and 1.03 GiB for 24 and 36 with experts).
 _GRAPH_BYTES_PER_LAYER, _GRAPH_BYTES_PER_EXPERT_LAYER = 4 * MIB, 22 * MIB
 _LARGEST_GRAPH = 512  # sequences
-AS_GIVEN = "as_given"  # the option of a command that runs as it is: its engine's default shares stand
 _OF_WHAT_IS_LEFT = frozenset({Engine.TENSORRT_LLM, Engine.LMDEPLOY})
 _LMDEPLOY_SHARE = 0.8  # --cache-max-entry-count
 _LEAST_CACHE_BYTES, _LEAST_KEPT_BYTES = 4 * GIB, GIB
@@ -58,13 +58,16 @@ class Budget:
 @dataclass(frozen=True, slots=True)
 class Card:
     """A GPU as an engine's budget sees it: `capacity` bytes, `free` of them (None: all), `visible` of which it takes
-    its share; `host` bytes of the engine's processes lie in the same pool (unified memory).
+    its share; `host` bytes of the engine's processes lie in the same pool (unified memory). `context`: a process's
+    own before it allocates; `switched`: ranks talk over a switch that reduces by itself (NVLink SHARP).
     """
 
     capacity: float | None
     free: float | None = None
     visible: float | None = None
     host: float = 0.0
+    context: float = 0.0
+    switched: bool = False
 
 
 def budget(
@@ -79,29 +82,34 @@ def budget(
     others = 0.0 if free is None else max(0.0, total - free)
     peak = activation_bytes(model, layout, card.capacity, output=span is None or span.output)
     parallel = float(option(layout, "nccl_gib") or _parallel_gib(layout, card)) * GIB
-    alone = _NON_TORCH_GIB if layout.engine is Engine.VLLM else _NON_TORCH_GIB_ELSEWHERE
-    context = (
-        float(option(layout, "non_torch_gib") or alone) * GIB
-        + (parallel if layout.tensor_parallel > 1 else 0.0)
-        + card.host
-    )
+    context = _alone(layout, card) + (parallel if layout.tensor_parallel > 1 else 0.0) + card.host
     graphs = graph_bytes(model, layout, span) if layout.cuda_graphs else 0.0
     used = Budget(peak, context, graphs, 0.0, "")
     left = total - others - weights
     if layout.engine in _OF_WHAT_IS_LEFT:
         return _of_what_is_left(used, layout, left)
     kept_free = (
-        _sglang(used, layout, total, others, part)
+        _sglang(used, layout, total - others, part * static_fraction(model, layout, total))
         if layout.engine is Engine.SGLANG
         else _vllm(used, layout, total, others)
     )
     return _capped(_raised(kept_free, layout, left), model, layout, left, span or Span(0, len(model.layers), True))
 
 
+def _alone(layout: Layout, card: Card) -> float:
+    """Bytes beside torch's of a single rank; SGLang takes its share of what the process's context leaves."""
+    if layout.engine is Engine.SGLANG:
+        return card.context
+    usual = _NON_TORCH_GIB if layout.engine is Engine.VLLM else _NON_TORCH_GIB_ELSEWHERE
+    return float(option(layout, "non_torch_gib") or usual) * GIB
+
+
 def _parallel_gib(layout: Layout, card: Card) -> float:
-    large = card.capacity is not None and card.capacity >= _LARGE_GPU_BYTES
-    of_large = {Engine.SGLANG: _SGLANG_PARALLEL_GIB, Engine.VLLM: _NON_TORCH_PARALLEL_LARGE_GIB}
-    return of_large.get(layout.engine, _NON_TORCH_PARALLEL_GIB) if large else _NON_TORCH_PARALLEL_GIB
+    return (
+        _NON_TORCH_SWITCHED_GIB.get(layout.engine, _NON_TORCH_PARALLEL_GIB)
+        if card.switched
+        else _NON_TORCH_PARALLEL_GIB
+    )
 
 
 def _capped(unbounded: Budget, model: Model, layout: Layout, left: float, span: Span) -> Budget:
@@ -179,10 +187,12 @@ def _vllm(used: Budget, layout: Layout, total: float, others: float) -> Budget:
     return Budget(used.activations, used.non_torch, graphs, kept_free, f"gpu_memory_utilization {share:g}")
 
 
-def _sglang(used: Budget, layout: Layout, total: float, others: float, part: float) -> Budget:
-    """`mem_fraction_static` is for weights and cache; activations and graphs live in the rest."""
-    share = float(option(layout, "mem_fraction_static") or part * _static_fraction(layout, total))
-    kept_free = max(0.0, (1 - share) * total - used.activations - used.graphs - others)
+def _sglang(used: Budget, layout: Layout, free: float, usual: float) -> Budget:
+    """`mem_fraction_static` of what is free once the ranks know each other is for weights and cache; activations and
+    graphs live in the rest (`_profile_available_bytes` of srt/mem_cache/kv_cache_configurator.py, 0.5.23).
+    """
+    share = float(option(layout, "mem_fraction_static") or usual)
+    kept_free = max(0.0, (1 - share) * (free - used.non_torch) - used.activations - used.graphs)
     return Budget(used.activations, used.non_torch, used.graphs, kept_free, f"mem_fraction_static {share:.3f}")
 
 
@@ -213,30 +223,6 @@ def _raised(computed: Budget, layout: Layout, left: float) -> Budget:
         kept_free,
         sentence("budget.raised-leave-cache", "{note}, raised to leave a cache", note=computed.note),
     )
-
-
-def _static_fraction(layout: Layout, total: float) -> float:
-    """SGLang's default: room for chunked prefill, graphs and metadata, at least 10 GiB on large cards."""
-    if not total:
-        return 0.88
-    mib = total / MIB
-    chunk, batch = _sglang_defaults(layout, mib)
-    reserved = 512 + 1.5 * max(2048, chunk) + 2 * batch + layout.tensor_parallel * layout.pipeline_parallel * 128
-    if layout.attention_data_parallel > 1:
-        reserved += 3 * batch
-    if mib > 60 * 1024:
-        reserved = max(reserved, 10 * 1024)
-    return max(0.3, round((mib - reserved) / mib, 3))
-
-
-def _sglang_defaults(layout: Layout, mib: float) -> tuple[int, int]:
-    """Chunked-prefill tokens and the largest graph's batch by GPU memory."""
-    wide = layout.tensor_parallel >= 4
-    table = ((20, 2048, 8), (35, 2048, 80 if wide else 24), (60, 4096, 160 if wide else 32))
-    for gib, chunk, batch in table:
-        if mib < gib * 1024:
-            return chunk, batch
-    return (8192 if mib < 160 * 1024 else 16384), 512 if wide else 256
 
 
 def activation_bytes(model: Model, layout: Layout, capacity: float | None, output: bool = True) -> float:

@@ -100,6 +100,18 @@ def context_bytes(gpu: Gpu) -> float:
     return _CONTEXT_BYTES + _CONTEXT_PER_UNIT_BYTES * min(units, 200)
 
 
+_FIRST_REDUCING = 9.0  # compute capability: NVLink SHARP came with Hopper's switches
+_ON_BASEBOARDS = frozenset({"sxm", "superchip"})  # NVIDIA's modules, behind NVSwitches
+
+
+def reduces(gpu: Gpu) -> bool:
+    """Whether the switch between such GPUs adds up what they send (NVLink SHARP)."""
+    spec = gpu.spec
+    if spec is None or vendor(gpu) != "nvidia" or spec.form not in _ON_BASEBOARDS:
+        return False
+    return spec.link_bytes_per_s is not None and float(spec.compute_capability or 0) >= _FIRST_REDUCING
+
+
 _CONTEXT_NAMES = {
     "nvidia": sentence("devices.cuda-context-kernels", "CUDA context and kernels, by SMs"),
     "amd": sentence("devices.hip-context-kernels", "HIP context and kernels, by compute units"),

@@ -15,6 +15,7 @@ from wellfed.models.compressed_attention import CompressedAttention
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.kv import cache_profile, kv_element_bytes, layer_bytes, option
+from wellfed.perf.memory.pools import paddings
 from wellfed.perf.memory.split import Span
 
 _BLOCK = 256  # tokens of a page of compressed entries
@@ -28,14 +29,15 @@ def in_flight_bytes(model: Model, layout: Layout, context: int, span: Span) -> f
     if layout.engine is not Engine.VLLM or option(layout, "swa_full"):
         return 0.0
     profile = cache_profile(model)
+    factors = paddings(model, layout) or (1.0,) * len(profile.kinds)
     counts = [(kind, profile.count(index, span.first, span.last)) for index, kind in enumerate(profile.kinds)]
     compressed = [(kind, count) for kind, count in counts if isinstance(kind, CompressedAttention) and count]
     if compressed and kv_element_bytes(layout.kv_type) == 1:
         return _compressed_bytes(compressed, layout, context)
     ranks = max(1, layout.tensor_parallel // max(1, layout.attention_data_parallel))
     return sum(
-        count * _window_bytes(kind, layout, context) / kind.cache_shards(ranks)
-        for kind, count in counts
+        count * factor * _window_bytes(kind, layout, context) / kind.cache_shards(ranks)
+        for (kind, count), factor in zip(counts, factors, strict=True)
         if isinstance(kind, FullAttention) and kind.window is not None
     )
 

@@ -17,17 +17,19 @@ from wellfed.frozen import replace
 from wellfed.hardware.machine import Gpu, Machine
 from wellfed.message import sentence
 from wellfed.nouns.estimate import MemoryTerm
-from wellfed.nouns.layout import Layout
+from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.identity import per_object
-from wellfed.perf.memory.budget import Budget, Card, budget
+from wellfed.perf.memory.budget import Budget, Card, activation_bytes, budget
 from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.context_ranks import prefill_ranks
 from wellfed.perf.memory.devices import (
+    context_bytes,
     gpu_capacity_bytes,
     gpu_free_bytes,
     ram_capacity_bytes,
     ram_free_bytes,
+    reduces,
     system_terms,
     unified,
     visible_bytes,
@@ -37,14 +39,17 @@ from wellfed.perf.memory.in_flight import in_flight_bytes
 from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.lora import lora_bytes, lora_note
 from wellfed.perf.memory.offload import offload_terms
-from wellfed.perf.memory.shards import attention_ranks, rank_cache_bytes, rank_weights, stages
+from wellfed.perf.memory.pools import are_grouped, cached_token_bytes, logged_token_bytes, state_pool_bytes
+from wellfed.perf.memory.shards import attention_ranks, pool_parts, rank_weights, stages
 from wellfed.perf.memory.share import Growth, Named, Share, Sized
 from wellfed.perf.memory.split import Span
+from wellfed.perf.memory.static_share import share_that_sees
 from wellfed.perf.memory.towers import served_tower, sglang_share
 from wellfed.perf.prefix import SHARES
 from wellfed.units import GIB
 
 _BLOCK = 16  # tokens of a cache page: vLLM's default (--block-size)
+BY_GROUPS = "by_groups"  # the option: tokens of the log are the pool's by groups of layers (vLLM before 0.20)
 # the notes of terms that every layout has
 _PEAK = sentence("serving.peak-profile-run", "peak of the profile run: tokens, logits, sampling")
 _CONTEXT = sentence("serving.cuda-context-nccl", "CUDA context, NCCL and all-reduce buffers")
@@ -69,7 +74,7 @@ def shares(request: Request) -> tuple[Share, ...]:
         device = f"gpu{index}"
         if key not in fixed_by_duty:
             host = _PROCESS_BYTES if unified(gpu) else 0.0
-            card = Card(capacity, free, visible_bytes(gpu, machine), host)
+            card = Card(capacity, free, visible_bytes(gpu, machine), host, context_bytes(gpu), reduces(gpu))
             fixed_by_duty[key] = tuple([MemoryTerm(device, *term) for term in _fixed(request, spans[stage], card)])
         gpu_shares.append(Share(device, fixed_by_duty[key], growths[stage], capacity, free))
     ram = _ram(request, len(gpus))
@@ -120,9 +125,11 @@ def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
     layout, weights = request.layout, _weights(request, span)
     draft = draft_weight_bytes(request.weights, layout) / max(1, layout.tensor_parallel) if span.output else 0.0
     lora = lora_bytes(request.model, layout, span)
-    tower = served_tower(request) if span.first == 0 else 0.0
+    passed = activation_bytes(request.model, layout, card.capacity, output=span.output)
+    tower = served_tower(request, passed) if span.first == 0 else 0.0
     resident = weights + draft + lora + tower
-    unbudgeted = budget(request.model, layout, card, resident, span, sglang_share(request.workload.pictures))
+    sees = share_that_sees(layout, sglang_share(request.workload.pictures))
+    unbudgeted = budget(request.model, layout, card, resident, span, sees)
     ways = sentence(
         "serving.tp-ep-layers",
         "TP {tensor_parallel}, EP {expert_parallel}, {layers} layers",
@@ -171,7 +178,8 @@ def _growth(request: Request, span: Span) -> Growth:
 
     def sequence_bytes(tokens: int) -> float:
         if tokens not in by_tokens:
-            by_tokens[tokens] = rank_cache_bytes(model, layout, tokens, span)
+            cached, states = pool_parts(model, layout, tokens, span)
+            by_tokens[tokens] = cached + states + state_pool_bytes(layout, cached, states)
         return by_tokens[tokens]
 
     def sizes(context: int, count: int) -> tuple[float, ...]:
@@ -201,8 +209,6 @@ def cache_tokens(request: Request, pool: float | None = None) -> float | None:
 
     None when a GPU's size is unknown.
     """
-    context = request.workload.context
-    padded = ceil(context / _BLOCK) * _BLOCK
     fewest: float | None = None
     for share in shares(request):
         room = share.room_bytes if pool is None else pool
@@ -210,9 +216,24 @@ def cache_tokens(request: Request, pool: float | None = None) -> float | None:
             continue
         if room is None:
             return None
-        pages = max(0.0, room / (share.grown_bytes(context, 1) / padded * _BLOCK))
+        pages = max(0.0, room / (_token_bytes(request, share) * _BLOCK))
         fewest = pages if fewest is None else min(fewest, pages)
     return None if fewest is None else int(fewest) * float(_BLOCK)
+
+
+def _token_bytes(request: Request, share: Share) -> float:
+    """Bytes of a rank's pool for a token, as the engine's log counts them."""
+    model, layout, context = request.model, request.layout, request.workload.context
+    spans = stages(len(model.layers), max(1, layout.pipeline_parallel), layout.split)
+    stage = int(share.device.removeprefix("gpu")) // max(1, layout.tensor_parallel * prefill_ranks(layout))
+    span, ranks = spans[stage % len(spans)], attention_ranks(layout)
+    if option(layout, BY_GROUPS) == "1" and are_grouped(model, layout):
+        return logged_token_bytes(model, layout, span, ranks)
+    if layout.engine is Engine.SGLANG:
+        draft = draft_cache_bytes(model, layout, _BLOCK, ranks) if span.output else 0.0
+        cached, states = pool_parts(model, layout, _BLOCK, span)
+        return cached_token_bytes(layout, cached + draft, states) / _BLOCK
+    return share.grown_bytes(context, 1) / (ceil(context / _BLOCK) * _BLOCK)
 
 
 def cache_bytes(request: Request) -> float | None:

@@ -8,6 +8,7 @@ from math import ceil
 from wellfed.frozen import dataclass
 from wellfed.models.attention import FullAttention
 from wellfed.models.model import Model
+from wellfed.models.recurrent import Recurrent
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Engine, Layout
@@ -15,10 +16,12 @@ from wellfed.perf.identity import per_object
 from wellfed.perf.memory.compute import shapes
 from wellfed.perf.memory.context_ranks import context_ranks, prefill_ranks
 from wellfed.perf.memory.held import kv_projection_share, replicated_share, weight_sums
-from wellfed.perf.memory.kv import cache_profile, layer_bytes, option
+from wellfed.perf.memory.kv import cache_profile, option
+from wellfed.perf.memory.pools import paddings, pooled_layer_bytes
 from wellfed.perf.memory.split import Span
 
 _MXFP4_WIDTH = 256  # columns that vLLM pads MXFP4 experts to, see `_padding`
+LANGUAGE_ONLY = "language_only"  # the option: towers are not loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> 
         replicated=sums.small[span.last]
         - sums.small[span.first]
         + (weights.other if last else 0.0)
-        + _towers(weights, first),
+        + (0.0 if option(layout, LANGUAGE_ONLY) == "1" else _towers(weights, first)),
         embedding=(weights.embedding + weights.lookup) / tensor if first else 0.0,
         head=_head(weights, first) / tensor if last else 0.0,
     )
@@ -130,9 +133,22 @@ def _head(weights: Weights, embedding_here: bool) -> float:
 
 def rank_cache_bytes(model: Model, layout: Layout, context: int, span: Span) -> float:
     """Cache bytes of one sequence on one rank of the stage `span`; latents are whole on every rank."""
-    profile, ranks, total = cache_profile(model), attention_ranks(layout), 0.0
+    cached, states = pool_parts(model, layout, context, span)
+    return cached + states
+
+
+def pool_parts(model: Model, layout: Layout, context: int, span: Span) -> tuple[float, float]:
+    """The same in two parts: what grows with the context, and states."""
+    profile, ranks, factors = cache_profile(model), attention_ranks(layout), paddings(model, layout)
+    cached = states = 0.0
     for kind, attention in enumerate(profile.kinds):
-        count = profile.count(kind, span.first, span.last)
-        if count:
-            total += count * layer_bytes(attention, layout, context) / attention.cache_shards(ranks)
-    return total / context_ranks(layout)
+        count = profile.count(kind, span.first, span.last) * (factors[kind] if factors else 1)
+        if not count:
+            continue
+        size = count * pooled_layer_bytes(model, attention, layout, context) / attention.cache_shards(ranks)
+        if isinstance(attention, Recurrent):
+            states += size
+        else:
+            cached += size
+    divided = context_ranks(layout)
+    return cached / divided, states / divided

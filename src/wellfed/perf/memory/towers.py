@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING
 from wellfed.frozen import replace
 from wellfed.message import sentence
 from wellfed.models.model import Model
+from wellfed.models.pictures import Rule
 from wellfed.models.tensor import Part
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.memory.kv import LOCAL, option
+from wellfed.perf.memory.shards import LANGUAGE_ONLY
 from wellfed.perf.memory.share import Named
 
 if TYPE_CHECKING:
     from wellfed.models.pictures import Pictures, Seen, Tower
 
+TOWER_BY_DATA = "tower_by_data"  # the option: the tower is whole on every rank
 PLACE, ON_GPU, ON_CPU = "mmproj", "gpu", "ram"  # the option that says where llama.cpp's tower lies
 MOST_TOKENS, MOST_PIXELS = "image_max_tokens", "image_max_pixels"  # what flags bound a picture by
 _PATCHES = 4096  # of one picture at most, where nothing says otherwise (assumed)
@@ -96,15 +99,19 @@ def local_tower(request: Request) -> tuple[Named, ...]:
     )
 
 
-def served_tower(request: Request) -> float:
-    """Bytes on every rank of a serving engine beside weights: one pass of the tower, and what it hands on."""
+def served_tower(request: Request, passed_bytes: float = 0.0) -> float:
+    """Bytes on every rank of a serving engine beside weights: what a pass of the tower hands on, which lies beside the
+    language model's own pass of `passed_bytes`, or what the tower's pass takes beyond both (`profile_run` of
+    vllm/v1/worker/gpu_model_runner.py, 0.32.0: one after the other).
+    """
     pictures, layout = request.workload.pictures, request.layout
-    if pictures is None or pictures.tower is None:
+    if pictures is None or pictures.tower is None or option(layout, LANGUAGE_ONLY) == "1":
         return 0.0
     count, picture = _pass(pictures, layout, request.workload.context)
-    ranks = max(1, layout.tensor_parallel)
+    ranks = 1 if option(layout, TOWER_BY_DATA) == "1" else max(1, layout.tensor_parallel)
     alive = pictures.tower.activation_bytes(count * picture.patches, _HALF_BYTES, ranks)
-    return alive + pictures.handed_on_bytes(max(count * picture.tokens, _budget(layout)), request.model.hidden)
+    handed_on = pictures.handed_on_bytes(max(count * picture.tokens, _budget(layout)), request.model.hidden)
+    return max(handed_on, alive + handed_on - passed_bytes)
 
 
 def _budget(layout: Layout) -> int:
@@ -117,8 +124,10 @@ def _pass(pictures: Pictures, layout: Layout, context: int) -> tuple[int, Seen]:
     most = pictures.most
     if layout.engine is not Engine.VLLM or most is None:
         return pictures.count, pictures.seen
-    together = max(1, max(_budget(layout), most.tokens) // max(1, most.tokens))
-    return min(together, max(1, layout.max_sequences) * pictures.count), most
+    crossed = pictures.sight is not None and pictures.sight.rule is Rule.CROSS  # of their own, not the prompt's
+    size = max(1, most.patches if crossed else most.tokens)
+    together = max(1, max(_budget(layout), size) // size)
+    return (min(together, max(1, layout.max_sequences) * pictures.count) if pictures.count else together), most
 
 
 def sglang_share(pictures: Pictures | None) -> float:
