@@ -161,3 +161,11 @@ def test_sglang_gives_prompts_passes_of_their_own() -> None:
     projections = next(term for term in alone.prefill if term.name == "attention projections")
     mixed = next(term for term in shared.prefill if term.name == "attention projections")
     assert projections.seconds <= mixed.seconds
+
+
+def test_one_user_of_a_pipeline_reads_as_many_experts_as_of_one_gpu() -> None:
+    """A token passes the stages one after the other: its experts and its cache are read whole, not a stage's part."""
+    alone = request("qwen3-30b-a3b", "bf16", gpus=1, clients=1, engine=Engine.SGLANG)
+    three = request("qwen3-30b-a3b", "bf16", gpus=3, tensor_parallel=1, pipeline_parallel=3, clients=1,
+                    engine=Engine.SGLANG)  # fmt: skip
+    assert estimate_serving(three, CALIBRATION).tpot_s.value >= estimate_serving(alone, CALIBRATION).tpot_s.value

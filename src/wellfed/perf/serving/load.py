@@ -68,7 +68,7 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
     busy = 1.0 + 0 * admitted  # share of its stay that a sequence decodes
     for _ in range(_ROUNDS):
         decoding = 1 + rest * busy * (1 - _RUN_OUT * first * shape.spread)  # at the end answers run out one by one
-        batch = decoding / shape.stages
+        batch = larger(decoding / shape.stages, 1.0 + 0 * decoding)  # of fewer sequences than stages each is a batch
         alone = forward(shape, knobs, batch, 0.0).seconds
         arriving = rest * busy / shape.stages * shape.gain * shape.prompt / shape.output
         gathered = arriving * larger(shape.interval, shape.collected)
