@@ -74,7 +74,7 @@ def base_of(name: Name) -> Entry | None:
 def _in_full(words: tuple[str, ...]) -> tuple[str, ...]:
     """With L2, L3 and L3.1 before a size read as the Llama generations that makers of fine-tunes mean by them."""
     full: list[str] = []
-    for word, following in zip(words, (*words[1:], ""), strict=True):
+    for word, following in zip(words, (*words[1:], ""), strict=False):
         short = _GENERATION.fullmatch(word)
         full += ["llama", short[1]] if short and is_size(following) else [word]
     return tuple(full)
