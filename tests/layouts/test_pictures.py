@@ -96,7 +96,7 @@ class TestTokens:
         found, most = seen(rule, width, height), largest(rule).tokens
         columns = math.sqrt(most * max(width / height, height / width))
         padding = columns + most / columns + 1  # of one row and one column to whole tokens
-        assert 1 <= found.tokens <= 1.1 * most + 2 * rule.most + padding
+        assert 1 <= found.tokens <= 1.21 * most + 2 * rule.most + padding  # LLaVA-OneVision lets each side be 1.1 times
         assert 0 < found.span <= found.patches
 
     def test_every_family_says_where_its_figures_are_from(self) -> None:
