@@ -194,7 +194,21 @@ _MORE = (
     "export-",
 )
 _NAMES = {  # of checks, rules, programs and their words
-    *("numa", "thp", "acs", "stopped", "paging", "queueing", "exec", "python", "lspci", "sudo", "dmidecode", "topo"),
+    *(
+        "koboldcpp",
+        "numa",
+        "thp",
+        "acs",
+        "stopped",
+        "paging",
+        "queueing",
+        "exec",
+        "python",
+        "lspci",
+        "sudo",
+        "dmidecode",
+        "topo",
+    ),
     *(
         "explain",
         "static",

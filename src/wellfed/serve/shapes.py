@@ -135,6 +135,8 @@ class PlanToType(Plan):
 
 class LeverPlan(Plan):
     model: str
+    next: list[Step]
+    downloads: list[Download]
 
 
 class Lever(TypedDict):
