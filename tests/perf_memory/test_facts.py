@@ -10,8 +10,9 @@ from tests.perf_memory.parts import DEEPSEEK_R1, GEMMA_LIKE, LLAMA_8B, local, ma
 from wellfed.errors import BadInput
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.nouns.estimate import Memory
-from wellfed.nouns.layout import CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, Offload
+from wellfed.nouns.layout import CPU_ONLY, EXPERTS_ON_CPU, DraftKind, Engine, Layout, Offload, Speculation
 from wellfed.perf.memory import cache_tokens, kv_bytes_per_sequence, kv_element_bytes, memory, running_capacity
+from wellfed.perf.memory.compute import output_rows
 from wellfed.perf.memory.split import layer_split
 from wellfed.units import GIB, MIB
 
@@ -43,8 +44,32 @@ def test_llama_8b_on_four_cards_as_logged_by_llama_cpp() -> None:
 
 
 def test_short_contexts_are_ruled_by_the_logits() -> None:
-    found = memory(request(LLAMA_8B, "Q4_K_M", machine(1), F16, context=512))
+    found = memory(request(LLAMA_8B, "Q4_K_M", machine(1), replace(F16, options=(("logits", "all"),)), context=512))
     assert term(found, "gpu0", "compute") == pytest.approx(258.5, abs=0.1)
+
+
+def test_a_server_reserves_the_logits_of_one_token_and_of_those_drafted_of_each_sequence() -> None:
+    """llama.cpp since build 9460 (pull request 23861); before, and in ik_llama.cpp, those of a whole batch."""
+    drafts = Speculation(3, 2.0, kind=DraftKind.NGRAM)
+    assert output_rows(F16, 512, 4) == 4
+    assert output_rows(replace(F16, speculation=drafts), 512, 4) == 16
+    assert output_rows(replace(F16, speculation=drafts), 8, 4) == 8
+    assert output_rows(replace(F16, options=(("logits", "all"),)), 512, 4) == 512
+    assert output_rows(local(Engine.IK_LLAMA_CPP), 512, 4) == 512
+
+
+def test_masks_are_narrowed_in_builds_before_9410() -> None:
+    """ggml-org/llama.cpp, issue 23527: 150 thousand tokens by 4096: 2408 MiB on the host were 1236 with F16 masks; 4 and
+    2 bytes a place stand in the card's buffer at once before."""
+    layout = local(ubatch_tokens=4096, batch_tokens=4096)
+    wide = replace(layout, options=(("mask", "f32"),))
+    cells = 4096 * 150_016 / MIB
+    sizes = [
+        term(memory(request(LLAMA_8B, "Q4_K_M", machine(1), way, context=150_000)), "gpu0", "compute")
+        for way in (layout, wide)
+    ]
+    assert 2 * cells < sizes[0] < 4 * cells
+    assert sizes[1] == pytest.approx(6 * cells, rel=0.05)
 
 
 def test_layers_over_six_cards() -> None:

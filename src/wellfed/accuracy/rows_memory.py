@@ -26,6 +26,8 @@ from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import kv_bytes_per_sequence, memory
 from wellfed.units import GB, GIB, MIB
 
+# Tables of logs are older than builds of summer 2026: logits of a whole batch, masks in F32.
+_OLD_BUILDS = (("logits", "all"), ("mask", "f32"))
 _SIGMAS = {"kv": 0.01, "weights": 0.01, "output": 0.3, "compute": 0.1}
 _COMFORTABLE = 0.6
 _UNDECIDED = 0.15
@@ -182,7 +184,7 @@ def _layout(run: Run, offload: Offload) -> Layout:
         ubatch_tokens=small or 512,
         flash_attention=row.text("flash_attn") in {"1", "1.0"},
         latent_cache=latent_cache is not False,
-        options=(*options, ("built", setting.built(row))),
+        options=(*options, ("built", setting.built(row)), *_OLD_BUILDS),
     )
 
 

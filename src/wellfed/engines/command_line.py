@@ -73,6 +73,8 @@ _CALLED = ("served-model-name", "alias", "a")
 _OLD_NAMES = frozenset({"main", "server"})  # of llama.cpp's programs, until June 2024
 _SINGLE = frozenset({"main", "llama-cli", "llama-bench", "llama-completion", "llama-mtmd-cli", "llama-cli.exe"})
 _ALONE = frozenset({"llama-bench", "llama-completion", "llama-batched-bench", "llama-embedding"})  # without a projector
+# Programs of llama.cpp that are no server: they reserve a whole batch's logits.
+_WHOLE_BATCHES = frozenset({*_ALONE, "llama-mtmd-cli"})
 _NOT_MODELS = frozenset({"serve", "run", "server", "generate", "chat", "api_server", "start", "show", "ps"})
 _VISIBLE = frozenset({
     "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "NVIDIA_VISIBLE_DEVICES",
@@ -107,6 +109,7 @@ def command(text: str) -> Command:
         return _ollama(program, variables, words)
     pairs, positional = _flags(program.rest, SETTINGS[program.engine])
     others = [(_FLAGS_OF[name], value) for name, value in variables.items() if name in _FLAGS_OF]
+    others += [("all-logits", "")] if program.name in _WHOLE_BATCHES else []
     pairs = [*_arguments(variables), *_of_image(program.tag), *_downloaded(program, pairs), *pairs, *others]
     model = _model(pairs, positional, program.engine)
     if model is None:

@@ -8,6 +8,5 @@ MODULE = "wellfed.launch.embedded"
 
 
 def options() -> tuple[tuple[str, str], ...]:
-    """A row of logits per sequence; on x86 nothing past AVX2."""
-    x86 = (("isa", "avx2"),) if platform.machine() in {"x86_64", "AMD64"} else ()
-    return (("logits", "sequences"), *x86)
+    """On x86 nothing past AVX2."""
+    return (("isa", "avx2"),) if platform.machine() in {"x86_64", "AMD64"} else ()

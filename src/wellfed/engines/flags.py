@@ -89,7 +89,7 @@ _LLAMA: Mapping[str, Setter] = {
     "spec-draft-model": draft_model, "model-draft": draft_model, "md": draft_model,
     "mmproj": mmproj, "mm": mmproj, "mmproj-url": mmproj, "mmproj-offload": mmproj_offload,
     "no-mmproj-offload": no_mmproj_offload, "image-max-tokens": option("image_max_tokens", count_of),
-    "rpc": rpc_servers,
+    "rpc": rpc_servers, "all-logits": option("logits", lambda _: "all"),
     "lora": lora_file, "lora-scaled": lora_file,
     "cache-type-k": kv(True), "ctk": kv(True), "cache-type-v": kv(False), "ctv": kv(False),
 }  # fmt: skip

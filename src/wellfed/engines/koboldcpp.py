@@ -111,7 +111,7 @@ def _cache(options: Mapping[str, list[str]]) -> list[str]:
     tokens = str(int(context) + _BESIDE) if context.isdecimal() else context
     batch = _one(options, "batchsize", str(_BATCH))
     batch = batch if batch.isdecimal() else "1"  # -1: nothing is batched
-    line = ["-c", tokens, "-b", batch, "-ub", batch, "-np", "1", "-kvu"]
+    line = ["-c", tokens, "-b", batch, "-ub", batch, "-np", "1", "-kvu", "--all-logits"]
     kind = _one(options, "quantkv", "1" if "quantkv" in options else "0")
     kind = _CACHES.get(kind, kind)
     line += ["-ctk", kind] if kind != "f16" else []

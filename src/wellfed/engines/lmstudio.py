@@ -26,6 +26,7 @@ def as_llamacpp(words: Sequence[str]) -> list[str] | None:
     models = [word for word in positional if word != "load"]
     line = ["llama-server", *(("-m", models[0]) if models else ())]
     line += ["-c", options.get("context-length", options.get("c", _CONTEXT)), "-b", _BATCH, "-ub", _BATCH]
+    line += ["--all-logits"]  # it embeds the library, not the server: assumed
     line += ["-np", options.get("parallel", "1")]
     share = options.get("gpu", "")
     if share == "off":

@@ -19,7 +19,7 @@ from wellfed.engines.ollama_place import OVERHEAD, SPREAD, VERSION
 from wellfed.engines.pins import Pins
 from wellfed.engines.setters import Change, count_of, field, flag, integer, option
 from wellfed.engines.setters_local import gpu_layers, kv
-from wellfed.engines.versions import FRONT, OLLAMA, WHOLE_WINDOWS, Version
+from wellfed.engines.versions import ALL_LOGITS, FRONT, OLLAMA, WHOLE_WINDOWS, WIDE_MASK, Version
 from wellfed.errors import BadInput
 from wellfed.message import message
 from wellfed.nouns.layout import Engine, Layout
@@ -37,7 +37,9 @@ _GLM_LATENTS_SINCE, _GLM = (0, 15, 0), "glm-4.7-flash"
 # Its llama.cpp cached expanded keys and values until spring 2025 (issue 8447 of 0.5: 160 MiB a layer of DeepSeek-R1 at
 # 2048 tokens); the release that brought latents is assumed.
 _LATENTS_SINCE = (0, 7, 0)
-_ROWS_OF_SEQUENCES_SINCE = (0, 30, 8)  # its llama-server, b9509, reserves logits of one token a sequence
+# Its llama-server is b9452 in 0.30.0 and b9479 in 0.30.1 (LLAMA_CPP_VERSION): the latter reserves logits of one token a
+# sequence, both take masks in F16.
+_MASKS_NARROW_SINCE, _ROWS_OF_SEQUENCES_SINCE = (0, 30, 0), (0, 30, 1)
 _SLOTS_OF_2048, _SLOTS_OF_4096 = 4, 2
 _KV_TYPES = ("f16", "q8_0", "q4_0")
 
@@ -51,8 +53,11 @@ def version(text: str) -> Version:
     numbers = (int(release[1]), int(release[2]), int(release[3] or 0)) if release else (99, 0, 0)
     known = ((VERSION, ".".join(map(str, numbers))),) if release else ()
     whole = (WHOLE_WINDOWS,) if numbers < _WINDOWS_SINCE else ()
-    rows = (("logits", "sequences"),) if numbers >= _ROWS_OF_SEQUENCES_SINCE else ()
-    return Version(Engine.LLAMA_CPP, f"{OLLAMA} {text}".strip(), numbers, ((FRONT, OLLAMA), *known, *whole, *rows))
+    logits = (ALL_LOGITS,) if numbers < _ROWS_OF_SEQUENCES_SINCE else ()
+    masks = (WIDE_MASK,) if numbers < _MASKS_NARROW_SINCE else ()
+    return Version(
+        Engine.LLAMA_CPP, f"{OLLAMA} {text}".strip(), numbers, ((FRONT, OLLAMA), *known, *whole, *logits, *masks)
+    )
 
 
 def caches_expanded(chosen: Version, tag: str) -> bool:

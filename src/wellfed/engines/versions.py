@@ -14,6 +14,7 @@ from wellfed.frozen import dataclass, replace
 from wellfed.message import Listing, message
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
+from wellfed.perf.memory.compute import LOGITS, MASK
 from wellfed.perf.memory.pools import GROUP_RULE, WINDOWS_SINCE
 from wellfed.perf.memory.serving import BY_GROUPS
 from wellfed.perf.memory.static_share import RULE, StaticRule
@@ -36,10 +37,10 @@ _BUILDS = (
     ("2023-12", 1600), ("2024-05", 2800), ("2025-04", 5100), ("2025-10", 6700), ("2026-02", 7950), ("2026-04", 8600),
     ("2026-05", 8950), ("2026-07", 9800), ("2026-08", 10200), ("2026-10", 10900),
 )  # fmt: skip
-_LATENT_BUILD = 5130  # MLA's latents are cached (pull request 12801, April 2025); before: expanded keys and values
+_LATENT_BUILD = 5137  # MLA's latents are cached (pull request 12801, April 2025); before: expanded keys and values
 _AUTO_SLOTS_BUILD = 7400  # four slots over one cache where none are named (December 2025)
-# The head goes to a GPU before any layer, not after all (pull request 18148, December 2025; the build is assumed).
-_HEAD_FIRST_BUILD = 7475
+# The head goes to a GPU before any layer, not after all (pull request 18148, December 2025).
+_HEAD_FIRST_BUILD = 7467
 _FLASH_BUILD = 6325  # flash attention where nobody names it (pull request 15434, end of August 2025)
 # The lightning indexer as one operation (pull request 24231, open until July 2026; the month of its merge is assumed).
 _FUSED_INDEXER_BUILD = 10_200
@@ -61,11 +62,13 @@ TOWER = "mmproj"  # the option that says where the tower lies: Ollama's library 
 _WINDOWS_APART = (0, 9, 1)
 # Gemma 4's windows and full layers have heads of two widths: apart since 0.21 (issue 43308: 55k tokens became 525k).
 _TWO_WIDTHS_APART = (0, 21, 0)
-# llama.cpp kept windows' whole context before (pull request 13194, May 2025; the build is assumed).
-_WINDOWS_BUILD = 5430
-# llama.cpp's server reserves logits of one token a sequence, not of a whole batch (pull request 23861, June 2026; b9272
-# of May had it not, the build is assumed).
-_ROWS_OF_SEQUENCES_BUILD = 9460
+# llama.cpp kept windows' whole context before (pull request 13194, May 2025).
+_WINDOWS_BUILD = 5429
+# llama.cpp's server reserves logits of one token a sequence, not of a whole batch (pull request 23861, commit 1e0363f8b
+# of June 2026); masks of flash attention come in F16 (pull request 23764, commit 4c14d451f of May 2026). A build's
+# number is the count of commits up to it.
+_ROWS_OF_SEQUENCES_BUILD, _NARROW_MASK_BUILD = 9460, 9410
+ALL_LOGITS, WIDE_MASK = (LOGITS, "all"), (MASK, "f32")
 WHOLE_WINDOWS = ("swa_full", "always")  # no flag says it: these builds know no other way
 OLLAMA = "ollama"
 AROUND = (OLLAMA, "koboldcpp")  # programs around llama.cpp that have versions of their own
@@ -207,8 +210,9 @@ def _sglang_switches(numbers: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
 
 def _llama_switches(build: int) -> tuple[tuple[str, str], ...]:
     indexer = (("indexer", "unfused"),) if build < _FUSED_INDEXER_BUILD else ()
-    rows = (("logits", "sequences"),) if build >= _ROWS_OF_SEQUENCES_BUILD else ()
-    return (("build", f"b{build}"), *rows, *indexer, *((WHOLE_WINDOWS,) if build < _WINDOWS_BUILD else ()))
+    rows = (ALL_LOGITS,) if build < _ROWS_OF_SEQUENCES_BUILD else ()
+    masks = (WIDE_MASK,) if build < _NARROW_MASK_BUILD else ()
+    return (("build", f"b{build}"), *rows, *masks, *indexer, *((WHOLE_WINDOWS,) if build < _WINDOWS_BUILD else ()))
 
 
 def _vllm_switches(numbers: tuple[int, ...], model: Model) -> tuple[tuple[str, str], ...]:

@@ -25,7 +25,7 @@ from wellfed.units import GIB
 # Largest buffer of a Vulkan device: maxBufferSize of 4 GiB is usual, on Windows 2 GiB (vulkan.gpuinfo.org)
 TOO_LARGE = sentence("buffers.one-buffer-too", "one buffer too large")  # the term's name
 _MOST_BYTES, _MOST_ON_WINDOWS_BYTES = 4 * GIB, 2 * GIB
-_SEVERAL_BUFFERS_BUILD = 6580  # of the end of September 2025; the build is assumed
+_SEVERAL_BUFFERS_BUILD = 6568  # commit 6cc24074a of September 2025
 
 
 def largest_buffer_bytes(gpu: Gpu, machine: Machine, layout: Layout) -> float | None:

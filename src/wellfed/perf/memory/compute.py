@@ -2,8 +2,8 @@
 
 The graph allocator reuses memory, so a buffer is the maximum over the phases of a layer, not their sum. Each phase
 below lists what is alive in it, in bytes for `tokens` = one ubatch: attention scores without flash attention, MLA's
-expanded keys and values, the experts' outputs, the widest dense feed-forward, the logits of every token (builds that
-reserve a row per sequence instead, as the embedded one does, are told by the option `logits`).
+expanded keys and values, the experts' outputs, the widest dense feed-forward, the logits of one token a sequence
+(llama.cpp's server since build 9460; all tokens' before, and where the option `logits` is `all`).
 
 Sources: the graphs of ggml-org/llama.cpp and ikawrakow/ik_llama.cpp (read 2026-11-23); logged buffer sizes, which the
 phases reproduce to a few MiB for dense models and to a few per cent for MLA.
@@ -24,6 +24,7 @@ from wellfed.perf.memory.kv import cells, kv_element_bytes, option
 from wellfed.units import MIB
 
 _F32, _F16 = 4, 2  # bytes of a value
+LOGITS, MASK = "logits", "mask"  # options: "all" where a batch's logits are reserved, "f32" where masks are narrowed
 _FREES_GROUPS = date(2025, 8, 1)  # ik_llama.cpp's builds keep one group's expanded keys and values at a time since then
 _EXPAND_FROM = 128  # tokens from which ik_llama.cpp's -mla 2 and 3 expand latents instead of absorbing
 
@@ -73,13 +74,30 @@ def mask_bytes(layout: Layout, tokens: int, context: int) -> float:
     return tokens * context * (_F16 if layout.flash_attention else _F32)
 
 
+def is_mask_narrowed(layout: Layout) -> bool:
+    """Whether a mask comes in F32 and is narrowed to F16 beside it: ik_llama.cpp's builds, llama.cpp's with the option
+    `mask` (before build 9410).
+    """
+    return layout.flash_attention and (layout.engine is not Engine.LLAMA_CPP or option(layout, MASK) == "f32")
+
+
+def output_rows(layout: Layout, tokens: int, sequences: int) -> int:
+    """Of how many tokens a graph reserves logits: one and those drafted of each sequence, of llama.cpp's server
+    (`server_n_outputs_max` of tools/server/server-context.cpp, build 9460); else all.
+    """
+    if layout.engine is not Engine.LLAMA_CPP or option(layout, LOGITS) == "all":
+        return tokens
+    drafted = layout.speculation.tokens if layout.speculation and layout.speculation.kind else 0
+    return max(1, min(tokens, sequences * (1 + drafted)))
+
+
 def ubatch(layout: Layout, context: int) -> int:
     """Tokens of the largest graph."""
     return max(1, min(layout.ubatch_tokens, layout.batch_tokens, cells(layout, context)))
 
 
-def compute_bytes(model: Model, layout: Layout, context: int, duties: Duties) -> float:
-    """The compute buffer of one device for sequences of `context` tokens."""
+def compute_bytes(model: Model, layout: Layout, context: int, duties: Duties, sequences: int = 1) -> float:
+    """The compute buffer of one device for so many sequences of `context` tokens."""
     shape, tokens = shapes(model), ubatch(layout, context)
     reserved = cells(layout, context)
     mask = mask_bytes(layout, tokens, reserved)
@@ -88,24 +106,27 @@ def compute_bytes(model: Model, layout: Layout, context: int, duties: Duties) ->
     phases.append(_dense(shape, tokens) + mask)
     staged = duties.staged_bytes
     if shape.active and (duties.experts or staged):
-        phases.append(staged + (2 * shape.active + 2) * row)
+        held = mask if layout.engine is Engine.LLAMA_CPP else 0.0
+        phases.append(staged + (2 * shape.active + 2) * row + held)
         if layout.engine is Engine.IK_LLAMA_CPP and staged:  # up and gate are multiplied in one operation
             inner = tokens * shape.active * shape.expert_width * _F32
             phases.append(2 * staged + inner + 4 * row + mask)
     if duties.output:
-        rows = tokens if option(layout, "logits", "all") == "all" else 1
-        phases.append(rows * shape.vocabulary * _F32 + row)
+        phases.append(output_rows(layout, tokens, sequences) * shape.vocabulary * _F32 + row)
+    if is_mask_narrowed(layout) and layout.engine is Engine.LLAMA_CPP:
+        phases.append(tokens * reserved * (_F32 + _F16) + row)
     extra = (duties.copies - 1) * (mask + row)
     return max(phases) + extra
 
 
 def host_bytes(model: Model, layout: Layout, context: int, copies: int, experts_here: bool) -> float:
-    """The host side of a GPU's compute: the mask (always F32 here), and the embeddings or, where the CPU computes
-    experts, their outputs.
+    """The host side of a GPU's compute: the mask, as it comes, and the embeddings or, where the CPU computes experts,
+    their outputs.
     """
     shape, tokens = shapes(model), ubatch(layout, context)
     rows = tokens * shape.active if experts_here else tokens
-    return copies * tokens * cells(layout, context) * _F32 + rows * shape.hidden * _F32
+    element = _F32 if is_mask_narrowed(layout) or not layout.flash_attention else _F16
+    return copies * tokens * cells(layout, context) * element + rows * shape.hidden * _F32
 
 
 def _rows(attention: Attention) -> int:

@@ -89,7 +89,7 @@ def _gpu_growth(request: Request, placement: Placement, weights: Held, index: in
 
     def growth(context: int, count: int) -> tuple[Named, ...]:
         cache = cache_bytes(request, context, count, span.first, span.last) if offloads_cache(layout) else 0.0
-        compute = compute_bytes(model, layout, context, duties) if span.layers or span.output else 0.0
+        compute = compute_bytes(model, layout, context, duties, count) if span.layers or span.output else 0.0
         return (
             *too_large(request, gpu, span, duties.experts, context, count, compute if in_one else 0.0),
             *(draft_growth(request, context, count) if drafts else ()),

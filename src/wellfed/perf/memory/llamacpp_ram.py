@@ -154,7 +154,7 @@ def _ram_growth(
         cache = cache_bytes(request, context, count, 0, here)
         compute = host_bytes(model, layout, context, copies, experts_here) if has_gpu else 0.0
         if cpu or not has_gpu:
-            compute = max(compute, compute_bytes(model, layout, context, on_cpu))
+            compute = max(compute, compute_bytes(model, layout, context, on_cpu, count))
         output = model.vocabulary * _LOGIT_BYTES * count
         terms: list[Named] = [
             (

@@ -66,7 +66,8 @@ class Share:
 def most_sequences(shares: tuple[Share, ...], context: int) -> int | None:
     """Sequences of `context` tokens that all shares have room for; None when a capacity is unknown that matters.
 
-    Growth is affine in the number of sequences, so two evaluations per share tell the slope.
+    Growth is nearly affine in the number of sequences (logits of one token each are not): two evaluations tell
+    the slope, a third whether it holds.
     """
     most: float | None = None
     for share in distinct(shares):
@@ -79,9 +80,23 @@ def most_sequences(shares: tuple[Share, ...], context: int) -> int | None:
         if first > room:
             return 0
         if second > first:
-            fitting = 1 + floor((room - first) / (second - first))
+            fitting = _exactly(share, context, room, 1 + floor((room - first) / (second - first)))
             most = fitting if most is None else min(most, fitting)
     return None if most is None else int(most)
+
+
+def _exactly(share: Share, context: int, room: float, guess: int) -> int:
+    """The most sequences for which a share has room, at most so many as a straight line says."""
+    low, high = 1, guess
+    if share.grown_bytes(context, guess) <= room:
+        return guess
+    while high - low > 1:
+        middle = (low + high) // 2
+        if share.grown_bytes(context, middle) <= room:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def longest_context(shares: tuple[Share, ...], sequences: int, limit: int, step: int = 1024) -> int | None:
