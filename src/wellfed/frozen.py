@@ -36,10 +36,10 @@ else:
         values = getattr(value, "__values__", None)
         if values is None:
             return dataclasses.replace(value, **changes)
-        names = value.__match_args__
-        if not changes.keys() <= {*names}:
-            raise TypeError(f"{value.__class__.__qualname__} has no such field: {', '.join(changes.keys() - {*names})}")
-        return value.__class__(*map(changes.get, names, values(value)))
+        if not changes.keys() <= value.__names__:
+            wrong = ", ".join(changes.keys() - value.__names__)
+            raise TypeError(f"{value.__class__.__qualname__} has no such field: {wrong}")
+        return value.__class__(*map(changes.get, value.__match_args__, values(value)))
 
     def asdict(value: Any) -> dict[str, Any]:
         """As `dataclasses.asdict`; what holds no others is not copied."""
@@ -79,7 +79,7 @@ def _value(cls: type, with_repr: bool, frozen: bool) -> type:
         methods["__repr__"] = _repr(shown)
     slots = {"__slots__": tuple(name for name in annotations if name not in inherited[0]), "__match_args__": names}
     standard = {name: _Standard(name) for name in _STANDARD}
-    described = {"__described__": (types, defaults), "__values__": _getter(names)}
+    described = {"__described__": (types, defaults), "__values__": _getter(names), "__names__": frozenset(names)}
     return type(cls)(cls.__name__, cls.__bases__, {**methods, **namespace, **slots, **standard, **described})
 
 

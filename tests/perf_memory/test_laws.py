@@ -13,7 +13,15 @@ from wellfed.models.model import Model
 from wellfed.nouns.estimate import Memory
 from wellfed.nouns.layout import CPU_ONLY, EXPERTS_ON_CPU, Engine, Layout, NumaPolicy, Offload
 from wellfed.nouns.plan import Request
-from wellfed.perf.memory import kv_bytes_per_sequence, kv_element_bytes, memory, rank_weights, running_capacity
+from wellfed.perf.memory import (
+    kv_bytes_per_sequence,
+    kv_element_bytes,
+    ledgers,
+    memory,
+    rank_weights,
+    running_capacity,
+    spare_bytes,
+)
 from wellfed.perf.memory.shards import stages
 
 MODELS = {model.id: model for model in (LLAMA_8B, GEMMA_LIKE, DEEPSEEK_R1)}
@@ -156,3 +164,23 @@ def test_element_bytes() -> None:
     assert kv_element_bytes("f16") == 2
     assert kv_element_bytes("q8_0") == 34 / 32
     assert kv_element_bytes("q8_0/f16") == (34 / 32 + 2) / 2
+
+
+@given(
+    st.sampled_from([1, 2, 4, 8]),
+    st.sampled_from([Engine.VLLM, Engine.SGLANG, Engine.TENSORRT_LLM]),
+    st.sampled_from([(), (("redundant_experts", "32"),), (("lora", "1"),), (("decode_context_parallel", "2"),)]),
+    st.sampled_from([1, 2]),
+    st.sampled_from([1, 2]),
+)
+def test_what_a_search_sees_of_experts_whole_or_in_parts_is_their_ledger(
+    tensor: int, engine: Engine, options: tuple[tuple[str, str], ...], data: int, pipeline: int
+) -> None:
+    where = machine(gpus=16, gpu_gib=141)
+    for degree in (1, tensor, tensor * data):
+        layout = served(
+            tensor, engine, pipeline_parallel=pipeline, data_parallel=data, expert_parallel=degree, options=options
+        )
+        asked = request(DEEPSEEK_R1, "bf16", where, layout)
+        tightest = min(device.spare_bytes for device in ledgers(asked).devices if device.spare_bytes is not None)
+        assert math.isclose(spare_bytes(asked) or 0.0, tightest, abs_tol=4096)

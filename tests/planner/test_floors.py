@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import pytest
 
 from samples import few
+from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.frozen import replace
 from wellfed.library.planning import Planned, plan
 from wellfed.models.quantisation import weights
@@ -15,7 +17,7 @@ from wellfed.nouns.layout import SOME_EXPERTS, Engine
 from wellfed.nouns.plan import Request
 from wellfed.perf.estimate import speeds
 from wellfed.perf.memory import least_missing_bytes, spare_bytes
-from wellfed.planner import ranking, search
+from wellfed.planner import ranking, search, standings
 from wellfed.planner.degrees import MICRO_BATCHES
 from wellfed.planner.dominated import Dominated
 from wellfed.planner.floors import fastest
@@ -57,6 +59,19 @@ def test_the_order_is_that_of_all_estimates(case: Case, monkeypatch: pytest.Monk
     assert [one.layout for one in lean.plans] == [one.layout for one in whole.plans]
     assert _rows(lean) == _rows(whole)
     assert lean.answer.ranking.near_miss == whole.answer.ranking.near_miss
+
+
+@pytest.mark.parametrize("count", [1, 4, 12])
+def test_who_stands_in_front_is_decided_without_settling_all(count: int) -> None:
+    asked = plan("deepseek-r1", on=f"8x h200, {BIG}", nodes=2, network="400Gb", concurrency=64).answer.search
+
+    def served(contender: standings.Contender) -> bool:
+        return CAPABILITIES[contender.layout.engine].tensor_parallel
+
+    lean, whole = (asked.rank(asked.layouts([]), all_chunks=True) for _ in range(2))
+    first = [contender.layout for contender in lean.in_front(count, served)]
+    assert first == [contender.layout for contender in islice(whole.front(), count) if served(contender)]
+    assert any(queue.waiting for queue in lean.standings.queues.values())
 
 
 @pytest.mark.parametrize("case", few(CASES, 8, lambda case: f"{case[0]} {case[1]['on']}"))

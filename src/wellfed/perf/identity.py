@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 P = ParamSpec("P")
@@ -28,6 +29,24 @@ def per_object(derive: Callable[[T], R]) -> Callable[[T], R]:
             results.clear()
         result = derive(item)
         results[id(item)] = (item, result)
+        return result
+
+    return remembered
+
+
+def per_pair(derive: Callable[[S, T], R]) -> Callable[[S, T], R]:
+    """`derive` with its last results remembered by the identities of both arguments."""
+    results: dict[tuple[int, int], tuple[S, T, R]] = {}
+
+    def remembered(first: S, second: T) -> R:
+        key = (id(first), id(second))
+        cached = results.get(key)
+        if cached is not None and cached[0] is first and cached[1] is second:
+            return cached[2]
+        if len(results) >= _SIZE:
+            results.clear()
+        result = derive(first, second)
+        results[key] = (first, second, result)
         return result
 
     return remembered

@@ -32,8 +32,9 @@ from wellfed.planner.floors import fastest
 from wellfed.planner.goal import Goal, Objective, coarseness, kv_coarseness
 from wellfed.planner.kinds import kind_of
 from wellfed.planner.offloads import as_many_as_fit
-from wellfed.planner.ranking import Contender, Outs, Rank, Ranking, Standings
+from wellfed.planner.ranking import Outs, Ranking
 from wellfed.planner.refusal import Refusal
+from wellfed.planner.standings import Contender, Rank, Standings
 from wellfed.planner.usable import equal_ones
 from wellfed.progress import tell
 
@@ -106,16 +107,9 @@ class Search:
         return ranking.joined(tried).with_drafting(speculate.compared(tried.contenders, ranking.contenders))
 
     def _with_predictors(self, ranking: Ranking) -> list[Layout]:
-        """The layouts among the front runners whose files hold prediction layers; none is looked for in vain."""
-        left = {contender.sort for contender in ranking.standings.all() if self._has_predictors(contender.layout)}
-        layouts: dict[Layout, None] = {}
-        for contender in islice(ranking.front(), _DRAFTED_PLANS):
-            if self._has_predictors(contender.layout):
-                layouts[contender.layout] = None
-            left.discard(contender.sort)
-            if not left:
-                break
-        return list(layouts)
+        """The layouts among the front runners whose files hold prediction layers."""
+        first = ranking.in_front(_DRAFTED_PLANS, lambda contender: self._has_predictors(contender.layout))
+        return list(dict.fromkeys(contender.layout for contender in first))
 
     def _draftable(self, front: list[Layout], guess: Speculation | None, ranking: Ranking) -> list[Layout]:
         """The layouts; where an engine does not draft over a pipeline, the best of the same engine without one."""

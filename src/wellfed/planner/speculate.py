@@ -23,7 +23,7 @@ from wellfed.nouns.layout import DraftKind, Engine, Layout, Speculation
 from wellfed.nouns.workload import Workload
 
 if TYPE_CHECKING:
-    from wellfed.planner.ranking import Contender
+    from wellfed.planner.standings import Contender
 
 _VOCABULARY_PADDING = 256  # entries by which vocabularies of one family differ
 _MOST_TOKENS = 64

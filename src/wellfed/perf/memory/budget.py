@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import cache
 
 from wellfed.frozen import dataclass
 from wellfed.message import sentence
@@ -71,20 +72,20 @@ class Card:
 
 
 def budget(
-    model: Model, layout: Layout, card: Card, weights: float, span: Span | None = None, part: float = 1.0
+    model: Model, layout: Layout, card: Card, span: Span, weights: float, activations: float, part: float = 1.0
 ) -> Budget:
-    """What an engine uses and keeps beside `weights` and cache on a card that holds the layers `span` (None: all).
+    """What an engine uses and keeps beside `weights` and cache on a card that holds the layers `span`.
 
-    `part`: what SGLang multiplies its default share of the card by, where a model sees pictures.
+    `activations`: see `activation_bytes`. `part`: what SGLang multiplies its default share of the card by, where a
+    model sees pictures.
     """
     total = card.visible or card.capacity or 0.0
     free = card.capacity if card.free is None else card.free
     others = 0.0 if free is None else max(0.0, total - free)
-    peak = activation_bytes(model, layout, card.capacity, output=span is None or span.output)
     parallel = float(option(layout, "nccl_gib") or _parallel_gib(layout, card)) * GIB
     context = _alone(layout, card) + (parallel if layout.tensor_parallel > 1 else 0.0) + card.host
     graphs = graph_bytes(model, layout, span) if layout.cuda_graphs else 0.0
-    used = Budget(peak, context, graphs, 0.0, "")
+    used = Budget(activations, context, graphs, 0.0, "")
     left = total - others - weights
     if layout.engine in _OF_WHAT_IS_LEFT:
         return _of_what_is_left(used, layout, left)
@@ -93,7 +94,7 @@ def budget(
         if layout.engine is Engine.SGLANG
         else _vllm(used, layout, total, others)
     )
-    return _capped(_raised(kept_free, layout, left), model, layout, left, span or Span(0, len(model.layers), True))
+    return _capped(_raised(kept_free, layout, left), model, layout, left, span)
 
 
 def _alone(layout: Layout, card: Card) -> float:
@@ -142,12 +143,11 @@ def _capped(unbounded: Budget, model: Model, layout: Layout, left: float, span: 
     return unbounded
 
 
-def graph_bytes(model: Model, layout: Layout, span: Span | None = None) -> float:
+def graph_bytes(model: Model, layout: Layout, span: Span) -> float:
     """Of the captured decode steps of one rank's layers, in proportion to the batch sizes that are captured."""
-    first, last = (0, len(model.layers)) if span is None else (span.first, span.last)
     with_experts = expert_layers(model)
-    experts = bisect_left(with_experts, last) - bisect_left(with_experts, first)
-    dense = last - first - experts
+    experts = bisect_left(with_experts, span.last) - bisect_left(with_experts, span.first)
+    dense = span.layers - experts
     uncaptured = float(dense * _GRAPH_BYTES_PER_LAYER + experts * _GRAPH_BYTES_PER_EXPERT_LAYER)
     return uncaptured * _captured(layout) / captured_sizes(_LARGEST_GRAPH)
 
@@ -156,6 +156,7 @@ def _captured(layout: Layout) -> int:
     return captured_sizes(min(_LARGEST_GRAPH, 2 * layout.max_sequences) if is_decided(layout) else _LARGEST_GRAPH)
 
 
+@cache
 def captured_sizes(largest: int) -> int:
     """How many batch sizes up to `largest` are captured: 1, 2, 4, then every 8th, from 256 on every 16th."""
     small = sum(size <= largest for size in (1, 2, 4))

@@ -7,9 +7,11 @@ from wellfed.hardware.machine import Machine
 from wellfed.hardware.selection import alike, selected
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.plan import Request
+from wellfed.perf.identity import per_object
 from wellfed.perf.memory.remote import joined
 
 _MEMO_SIZE = 64  # requests whose choice is kept, assumed enough for one search
+_are_alike = per_object(alike)
 _memo: dict[tuple[int, tuple[int, ...]], tuple[Machine, Machine]] = {}
 
 
@@ -20,7 +22,7 @@ def narrowed(request: Request) -> Request:
     if request.layout.options:
         request = joined(request)
     machine, layout = request.machine, request.layout
-    if not machine.gpus or not layout.gpus or (not layout.devices and alike(machine)):
+    if not machine.gpus or not layout.gpus or (not layout.devices and _are_alike(machine)):
         return request
     chosen = positions(machine, layout)
     if chosen == tuple(range(len(machine.gpus))):

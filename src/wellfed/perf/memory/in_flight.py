@@ -14,6 +14,7 @@ from wellfed.models.attention import FullAttention
 from wellfed.models.compressed_attention import CompressedAttention
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
+from wellfed.perf.identity import per_object
 from wellfed.perf.memory.kv import cache_profile, kv_element_bytes, layer_bytes, option
 from wellfed.perf.memory.pools import paddings
 from wellfed.perf.memory.split import Span
@@ -26,7 +27,7 @@ _STATE_BYTES = 4  # vLLM keeps compressors' states in 32 bits
 
 def in_flight_bytes(model: Model, layout: Layout, context: int, span: Span) -> float:
     """Bytes of a rank beyond what a sequence of `context` tokens keeps once its prompt is read."""
-    if layout.engine is not Engine.VLLM or option(layout, "swa_full"):
+    if layout.engine is not Engine.VLLM or not _forgets(model) or option(layout, "swa_full"):
         return 0.0
     profile = cache_profile(model)
     factors = paddings(model, layout) or (1.0,) * len(profile.kinds)
@@ -39,6 +40,15 @@ def in_flight_bytes(model: Model, layout: Layout, context: int, span: Span) -> f
         count * factor * _window_bytes(kind, layout, context) / kind.cache_shards(ranks)
         for (kind, count), factor in zip(counts, factors, strict=True)
         if isinstance(kind, FullAttention) and kind.window is not None
+    )
+
+
+@per_object
+def _forgets(model: Model) -> bool:
+    """Whether some layer remembers a window only, or keeps its plain entries for one."""
+    return any(
+        isinstance(kind, CompressedAttention) or (isinstance(kind, FullAttention) and kind.window is not None)
+        for kind in cache_profile(model).kinds
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from wellfed.frozen import replace
 from wellfed.hardware.machine import Machine
 from wellfed.nouns.estimate import DeviceMemory, Memory
-from wellfed.nouns.layout import ALL_GPU, Engine
+from wellfed.nouns.layout import ALL_GPU, Engine, Layout
 from wellfed.nouns.plan import Request
 from wellfed.perf.identity import per_object
 from wellfed.perf.memory import llamacpp, llamacpp_place, serving, vllm_cpu
@@ -16,8 +17,9 @@ from wellfed.perf.memory.kv import is_pooled, option
 from wellfed.perf.memory.pool import one_pool
 from wellfed.perf.memory.remote import servers
 from wellfed.perf.memory.shards import expert_ranks
-from wellfed.perf.memory.share import Named, Share, distinct, longest_context, most_sequences
+from wellfed.perf.memory.share import Named, Share, least_left, longest_context, most_sequences
 from wellfed.perf.memory.streamed import from_disk
+from wellfed.perf.memory.twins import as_held
 
 RAM = "ram"  # what its share is called
 _LOCAL = frozenset(engine for engine in Engine if engine.is_local)
@@ -53,12 +55,11 @@ def spare_bytes(request: Request, gpus_alone: bool = False) -> float | None:
     not fit, None where no capacity is known. Devices that hold alike are looked at once; close calls are left to the
     ledgers.
     """
-    device_shares, context = shares(request), request.workload.context
+    device_shares, context = sizes(request), request.workload.context
     local = request.layout.engine in _LOCAL and request.layout.engine is not Engine.KTRANSFORMERS
     count = _sequences(request, None if local else most_sequences(device_shares, context))
     asked_devices = device_shares if not gpus_alone else tuple(share for share in device_shares if share.device != RAM)
-    rooms = [(share, room) for share in distinct(asked_devices) if (room := share.room_bytes) is not None]
-    least = min((room - share.grown_bytes(context, count) for share, room in rooms), default=None)
+    least = least_left(asked_devices, context, count)
     if least is None or abs(least) > _CLOSE_BYTES:
         return least
     ledger = [device.spare_bytes for device in ledgers(request).devices if not gpus_alone or device.device != RAM]
@@ -112,6 +113,32 @@ def running_capacity(request: Request) -> int | None:
     None when a capacity is unknown; 0 when not even one fits.
     """
     return _over_replicas(request, most_sequences(shares(request), max(1, round(request.workload.mean_decode_context))))
+
+
+_sized: dict[Layout, tuple[Request, tuple[Share, ...]]] = {}
+_MOST_SIZED = 64  # layouts whose shares are kept, assumed enough for twins to meet
+
+
+def sizes(request: Request) -> tuple[Share, ...]:
+    """`shares` for whoever reads no notes: made once for layouts that memory sees no difference between."""
+    layout = as_held(request.layout)
+    cached = _sized.get(layout)
+    if cached is not None and _asks_alike(cached[0], request):
+        return cached[1]
+    if len(_sized) >= _MOST_SIZED:
+        _sized.clear()
+    device_shares = shares(request if layout is request.layout else replace(request, layout=layout))
+    _sized[layout] = (request, device_shares)
+    return device_shares
+
+
+def _asks_alike(first: Request, second: Request) -> bool:
+    return (
+        first.machine is second.machine
+        and first.model is second.model
+        and first.weights is second.weights
+        and first.workload is second.workload
+    )
 
 
 @per_object

@@ -19,7 +19,7 @@ from wellfed.message import sentence
 from wellfed.nouns.estimate import MemoryTerm
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
-from wellfed.perf.identity import per_object
+from wellfed.perf.identity import per_object, per_object_and_values
 from wellfed.perf.memory.budget import Budget, Card, activation_bytes, budget
 from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.context_ranks import prefill_ranks
@@ -77,8 +77,8 @@ def shares(request: Request) -> tuple[Share, ...]:
             card = Card(capacity, free, visible_bytes(gpu, machine), host, context_bytes(gpu), reduces(gpu))
             fixed_by_duty[key] = tuple([MemoryTerm(device, *term) for term in _fixed(request, spans[stage], card)])
         gpu_shares.append(Share(device, fixed_by_duty[key], growths[stage], capacity, free))
-    ram = _ram(request, len(gpus))
-    return (*gpu_shares, replace(ram, fixed=(*ram.fixed, *offload_terms(layout, gpu_shares))))
+    ram, more = _ram(request, len(gpus)), offload_terms(layout, gpu_shares)
+    return (*gpu_shares, replace(ram, fixed=(*ram.fixed, *more)) if more else ram)
 
 
 @per_object
@@ -129,7 +129,7 @@ def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
     tower = served_tower(request, passed) if span.first == 0 else 0.0
     resident = weights + draft + lora + tower
     sees = share_that_sees(layout, sglang_share(request.workload.pictures))
-    unbudgeted = budget(request.model, layout, card, resident, span, sees)
+    unbudgeted = budget(request.model, layout, card, span, resident, passed, sees)
     ways = sentence(
         "serving.tp-ep-layers",
         "TP {tensor_parallel}, EP {expert_parallel}, {layers} layers",
@@ -174,21 +174,23 @@ def _growth(request: Request, span: Span) -> Growth:
     model, layout = request.model, request.layout
     shared = request.workload.shared_prefix_tokens if layout.engine in SHARES else 0
 
-    by_tokens: dict[int, float] = {}
+    drafts = span.output and layout.speculation is not None
+    by_tokens: dict[int, tuple[float, float]] = {}
 
     def sequence_bytes(tokens: int) -> float:
-        if tokens not in by_tokens:
-            cached, states = pool_parts(model, layout, tokens, span)
-            by_tokens[tokens] = cached + states + state_pool_bytes(layout, cached, states)
-        return by_tokens[tokens]
+        cached, states = pool_parts(model, layout, tokens, span)
+        return cached + states + state_pool_bytes(layout, cached, states)
 
     def sizes(context: int, count: int) -> tuple[float, ...]:
-        tokens = ceil(context / _BLOCK) * _BLOCK
-        cached = count * sequence_bytes(tokens) + in_flight_bytes(model, layout, tokens, span)
+        tokens = -(-context // _BLOCK) * _BLOCK
+        if tokens not in by_tokens:
+            by_tokens[tokens] = sequence_bytes(tokens), in_flight_bytes(model, layout, tokens, span)
+        each, in_flight = by_tokens[tokens]
+        cached = count * each + in_flight
         if shared:
             once = min(context, shared) // _BLOCK * _BLOCK  # whole pages of the common prefix
             cached -= (count - 1) * sequence_bytes(once)
-        if not span.output:
+        if not drafts:
             return (cached,)
         return cached, count * draft_cache_bytes(model, layout, tokens, attention_ranks(layout))
 
@@ -244,30 +246,28 @@ def cache_bytes(request: Request) -> float | None:
 
 
 def _ram(request: Request, ranks: int) -> Share:
-    machine: Machine = request.machine
+    if ranks:
+        return _ram_beside_gpus(request.machine, ranks, _offloaded(request.layout))
+    note = sentence("serving.no-gpu-all", "no GPU: all weights in RAM")
+    weights = MemoryTerm("ram", "weights", request.weights.total, note)
+    growth = _growth(request, Span(0, len(request.model.layers), True))
+    return _ram_share(request.machine, 0.0, (weights,), growth)
+
+
+@per_object_and_values
+def _ram_beside_gpus(machine: Machine, ranks: int, offloaded: float) -> Share:
+    """RAM where GPUs hold the model but for `offloaded` bytes of each rank."""
+    apart = [gpu for gpu in _usable(machine)[:ranks] if not unified(gpu)]  # others' processes stand in their own ledger
+    note = sentence("serving.cpu-offload-gb", "cpu_offload_gb of each rank")
+    weights = (MemoryTerm("ram", "weights", ranks * offloaded, note),) if offloaded else ()
+    return _ram_share(machine, len(apart) * _PROCESS_BYTES, weights, _nothing)
+
+
+def _ram_share(machine: Machine, processes: float, weights: tuple[MemoryTerm, ...], growth: Growth) -> Share:
     capacity, free = ram_capacity_bytes(machine), ram_free_bytes(machine)
-    apart = [gpu for gpu in _gpus(request) if not unified(gpu)]  # others' processes stand in the GPU's own ledger
-    hosts = (len(apart) if ranks else 0) * _PROCESS_BYTES
-    fixed = [MemoryTerm("ram", "engine processes", hosts, _BUFFERS)]
-    if _offloaded(request.layout):
-        fixed.append(
-            MemoryTerm(
-                "ram",
-                "weights",
-                ranks * _offloaded(request.layout),
-                sentence("serving.cpu-offload-gb", "cpu_offload_gb of each rank"),
-            )
-        )
-    if not ranks:
-        fixed.append(
-            MemoryTerm(
-                "ram", "weights", request.weights.total, sentence("serving.no-gpu-all", "no GPU: all weights in RAM")
-            )
-        )
-    fixed += system_terms(free, capacity, sentence("serving.operating-system", "operating system and page tables"))
-    span = Span(0, len(request.model.layers), True)
-    growth = _growth(request, span) if not ranks else _nothing
-    return Share("ram", tuple(fixed), growth, capacity, free, caches=not ranks)
+    system = system_terms(free, capacity, sentence("serving.operating-system", "operating system and page tables"))
+    fixed = (MemoryTerm("ram", "engine processes", processes, _BUFFERS), *weights, *system)
+    return Share("ram", fixed, growth, capacity, free, caches=growth is not _nothing)
 
 
 def _nothing(context: int, count: int) -> tuple[Named, ...]:

@@ -7,7 +7,7 @@ from math import floor, inf
 
 from wellfed.frozen import dataclass, replace
 from wellfed.nouns.estimate import DeviceMemory, MemoryTerm
-from wellfed.perf.identity import per_object
+from wellfed.perf.identity import per_object, per_object_and_values
 
 Named = tuple[str, float, str]  # name, bytes, note
 Growth = Callable[[int, int], tuple[Named, ...]]  # (tokens of context, sequences) -> what they take
@@ -63,6 +63,14 @@ class Share:
         return sum([size for _, size, _ in self.growth(context, sequences)])
 
 
+@per_object_and_values
+def least_left(shares: tuple[Share, ...], context: int, sequences: int) -> float | None:
+    """What the tightest of the shares has left at a load; None where no capacity is known."""
+    rooms = [(share, room) for share, room in distinct(shares) if room is not None]
+    return min([room - share.grown_bytes(context, sequences) for share, room in rooms], default=None)
+
+
+@per_object_and_values
 def most_sequences(shares: tuple[Share, ...], context: int) -> int | None:
     """Sequences of `context` tokens that all shares have room for; None when a capacity is unknown that matters.
 
@@ -70,8 +78,7 @@ def most_sequences(shares: tuple[Share, ...], context: int) -> int | None:
     the slope, a third whether it holds.
     """
     most: float | None = None
-    for share in distinct(shares):
-        room = share.room_bytes
+    for share, room in distinct(shares):
         if room is None and not share.caches:
             continue
         if room is None:
@@ -104,8 +111,7 @@ def longest_context(shares: tuple[Share, ...], sequences: int, limit: int, step:
     matters.
     """
     longest = limit
-    for share in distinct(shares):
-        room = share.room_bytes
+    for share, room in distinct(shares):
         if room is None and not share.caches:
             continue
         if room is None:
@@ -127,14 +133,16 @@ def _bisect(share: Share, sequences: int, room: float, limit: int, step: int) ->
 
 
 @per_object
-def distinct(shares: tuple[Share, ...]) -> tuple[Share, ...]:
-    """The shares without those that grow alike and have no less room: tensor-parallel ranks are all alike."""
+def distinct(shares: tuple[Share, ...]) -> tuple[tuple[Share, float | None], ...]:
+    """The shares without those that grow alike and have no less room (tensor-parallel ranks are all alike), each with
+    its room.
+    """
     alike = {(id(share.fixed), id(share.growth), share.capacity_bytes, share.free_bytes): share for share in shares}
-    tightest: dict[int, tuple[float, Share]] = {}
+    tightest: dict[int, tuple[float, Share, float | None]] = {}
     for share in alike.values():
         room = share.room_bytes
         key, order = id(share.growth), -inf if room is None else room
         seen_before = tightest.get(key)
         if seen_before is None or order < seen_before[0]:
-            tightest[key] = (order, share)
-    return tuple([share for _, share in tightest.values()])
+            tightest[key] = (order, share, room)
+    return tuple([(share, room) for _, share, room in tightest.values()])

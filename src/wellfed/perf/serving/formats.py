@@ -11,7 +11,8 @@ from wellfed.message import sentence
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Layout
-from wellfed.perf.identity import per_object, per_object_and_values
+from wellfed.perf.identity import per_object, per_pair
+from wellfed.perf.memory.kv import option
 
 UNPACKED = "unpacked"
 TILED = "fp8-tiles"  # FP8 with a scale a tile of 128 x 128: partial sums are scaled outside the matrix units
@@ -96,6 +97,7 @@ def _pace(spec: GpuSpec) -> tuple[float, float]:
 _HALVED = 3.0  # int8 against FP16 on data sheets: 2 where both are whole, 4 where FP16 sums at half rate; between them
 
 
+@per_object
 def scopes(gpu: GpuSpec) -> tuple[str, ...]:
     """What kinds of device a GPU is, for factors of achieved shares: vendor, generation, memory, and the last two.
 
@@ -112,7 +114,7 @@ def kinds(gpu: GpuSpec, layout: Layout) -> tuple[str, ...]:
     """The device's kinds; `tuned` where the engine's kernels were tuned for model and machine (option `tuned`), and
     `submitted` where that was done to win a comparison (`tuned` is `submitted`).
     """
-    tuned = dict(layout.options).get("tuned")
+    tuned = option(layout, "tuned") or None
     return scopes(gpu) if tuned is None else (*scopes(gpu), "tuned", *(("submitted",) if tuned == "submitted" else ()))
 
 
@@ -122,7 +124,7 @@ def memory_kind(gpu: GpuSpec) -> str:
     return "hbm" if name.startswith("HBM") else "gddr" if name.startswith("GDDR") else "lpddr"
 
 
-@per_object_and_values
+@per_pair
 def formats(weights: Weights, gpu: GpuSpec) -> Mapping[str, str]:
     """The matrix format of each part of the model on this GPU."""
     kinds = weights.types

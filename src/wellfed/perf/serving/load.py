@@ -8,7 +8,7 @@ from typing import NamedTuple
 from wellfed.frozen import replace
 from wellfed.perf.serving.knobs import Knobs
 from wellfed.perf.serving.shape import Shape
-from wellfed.perf.serving.step import TINY, forward, larger, smaller
+from wellfed.perf.serving.step import TINY, Costs, costs, larger, smaller
 
 _ROUNDS = 4  # of the fixed point of waits and rates: more change nothing that is shown (assumed)
 _SYNCHRONOUS = 0.2  # of the wait for a first token's way out, where no pass is prepared ahead: assumed
@@ -66,17 +66,18 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
     first = smaller(let_in / shape.requests, 1.0 + 0 * admitted)
     per_pass = smaller(shape.prompt, shape.chunk)
     busy = 1.0 + 0 * admitted  # share of its stay that a sequence decodes
-    for _ in range(_ROUNDS):
+    passes, is_alone = costs(shape, knobs), isinstance(rest, float) and not rest
+    for _ in range(1 if is_alone else _ROUNDS):  # of one sequence every round is like the first
         decoding = 1 + rest * busy * (1 - _RUN_OUT * first * shape.spread)  # at the end answers run out one by one
         batch = larger(decoding / shape.stages, 1.0 + 0 * decoding)  # of fewer sequences than stages each is a batch
-        alone = forward(shape, knobs, batch, 0.0).seconds
+        alone = passes.forward(batch, 0.0).seconds
         arriving = rest * busy / shape.stages * shape.gain * shape.prompt / shape.output
         gathered = arriving * larger(shape.interval, shape.collected)
         pass_tokens = larger(per_pass, smaller(gathered, shape.chunk + 0 * arriving))
-        together = forward(shape, knobs, batch * shape.mixed, pass_tokens).seconds
+        together = passes.forward(batch * shape.mixed, pass_tokens).seconds
         extra = larger(together - alone * shape.mixed, 0.0 * alone)
         share = arriving / pass_tokens * (1 - first)
-        first_round, start = _start(shape, knobs, first, rest, batch, alone)
+        first_round, start = _start(passes, first, rest, batch, alone)
         tpot = (alone + share * extra) / shape.gain + start
         passes_waited = knobs.prefill_wait * ahead + shape.collected
         prefill = shape.prompt / per_pass * together + passes_waited * alone * company
@@ -123,7 +124,7 @@ def _slot_waits(
     return queue - amid, amid
 
 
-def _start(shape: Shape, knobs: Knobs, first: float, others: float, batch: float, alone: float) -> tuple[float, float]:
+def _start(passes: Costs, first: float, others: float, batch: float, alone: float) -> tuple[float, float]:
     """Seconds of all others' prompts that the start brings at once, and what they add to a mean token.
 
     An answer begun amid them waits for half of them: all the more a token, the shorter it is. Where prompts share
@@ -131,8 +132,9 @@ def _start(shape: Shape, knobs: Knobs, first: float, others: float, batch: float
     """
     if isinstance(first, float) and not first:
         return 0.0, 0.0
+    shape = passes.shape
     full = smaller((others + 1) * shape.prompt, shape.chunk + 0 * others)
-    together = forward(shape, knobs, batch * shape.mixed, full).seconds
+    together = passes.forward(batch * shape.mixed, full).seconds
     extra = larger(together - alone * shape.mixed, 0.0 * alone)
     chunk_wait = others * shape.prompt * extra / full
     each_wait = chunk_wait / 2 * shape.inverse

@@ -18,7 +18,7 @@ from wellfed.models.weights import Weights
 from wellfed.nouns.layout import Engine, Layout, Speculation
 from wellfed.nouns.workload import Workload
 from wellfed.perf.host import host_speed
-from wellfed.perf.identity import per_object_and_values
+from wellfed.perf.identity import per_object_and_values, per_pair
 from wellfed.perf.memory.context_ranks import context_ranks, prefill_ranks
 from wellfed.perf.memory.kv import kv_element_bytes
 from wellfed.perf.memory.lora import Adapted, adapted, adapters, is_adapted
@@ -143,6 +143,7 @@ def _beside(model: Model, layout: Layout, clients: float) -> _Beside:
     )  # fmt: skip
 
 
+@per_pair
 def _conversions(sums: Totals, kinds: Mapping[str, str]) -> float:
     """Kernels that bring activations into FP4, or into FP8 tile by tile, before a multiplication: two a block. With one
     scale a tensor or row, engines do it in the kernel before.
@@ -291,6 +292,7 @@ def _token_flops(sums: Totals, division: _Division, beside: _Beside) -> Fields:
     }
 
 
+@per_pair
 def _peaks(gpu: GpuSpec, kinds: Mapping[str, str]) -> Fields:
     """Peak rates in the format that each part is multiplied in, FLOP/s; scores are BF16."""
     parts = ("attention", "dense", "shared", "routed", "head")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wellfed.frozen import dataclass
 from wellfed.nouns.layout import Engine
 from wellfed.nouns.plan import Request
-from wellfed.perf.memory.ledger import shares
+from wellfed.perf.memory.ledger import sizes
 from wellfed.perf.memory.share import most_sequences
 
 # Share of the answer that a sequence holds cache for when the next one is admitted. TensorRT-LLM reserves all of it
@@ -42,7 +42,7 @@ def _reserved(request: Request) -> float:
 def room(request: Request) -> Room:
     """The running sequences of one replica, at least one so that an estimate exists."""
     layout, load = request.layout, request.workload
-    prompt, devices = load.depth_tokens + load.prompt_tokens, shares(request)
+    prompt, devices = load.depth_tokens + load.prompt_tokens, sizes(request)
     reserved = _reserved(request)
     limit, groups = float(max(1, layout.max_sequences)), max(1, layout.attention_data_parallel)
 

@@ -9,6 +9,7 @@ from wellfed.models.ffn import MoeFfn
 from wellfed.models.model import Layer, Model, runs
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
+from wellfed.perf.identity import per_pair
 from wellfed.perf.ops import part_elements
 
 
@@ -38,22 +39,9 @@ class Totals:
     wide_norms: int  # layers whose query and key norms span all heads: one more all-reduce under tensor parallelism
 
 
-_memo: dict[tuple[int, int], tuple[Model, Weights, Totals]] = {}
-_MEMO_SIZE = 64  # models whose sums are kept, assumed enough for one search
-
-
+@per_pair
 def totals(model: Model, weights: Weights) -> Totals:
-    """Sums over the layers. Remembered by identity: hashing a model of many layers costs more than the sums."""
-    key = (id(model), id(weights))
-    cached = _memo.get(key)
-    if cached is None or cached[0] is not model or cached[1] is not weights:
-        if len(_memo) >= _MEMO_SIZE:
-            _memo.clear()
-        cached = _memo[key] = (model, weights, _totals(model, weights))
-    return cached[2]
-
-
-def _totals(model: Model, weights: Weights) -> Totals:
+    """Sums over the layers."""
     distinct = runs(model)
     flops = dict.fromkeys(("attention", "dense", "shared", "routed"), 0.0)
     kernels, moe, replicated = 3.0, 0, 0.0
