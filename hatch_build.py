@@ -39,11 +39,11 @@ class Generated(BuildHookInterface[Any]):
     def _catalogues(self) -> list[tuple[Path, str]]:
         """The catalogue's code needs nothing outside the standard library."""
         sys.path.insert(0, str(Path(self.root, "src")))
-        from wellfed.catalog import models, parts_index, sizes, tables
+        from wellfed.catalog import model_tables, parts_index, sizes, tables
 
         made = [
             (parts_index.write_compiled(kind, Path(self.folder.name)), f"data/{kind}") for kind in parts_index.KINDS
         ]
         made.append((tables.write_compiled(Path(self.folder.name)), "data"))
         made.append((sizes.write_compiled(Path(self.folder.name)), "data/models"))
-        return [*made, (models.write_compiled(Path(self.folder.name)), "data/models")]
+        return [*made, (model_tables.write_compiled(Path(self.folder.name)), "data/models")]

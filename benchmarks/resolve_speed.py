@@ -16,7 +16,8 @@ import sys
 from statistics import median
 from time import perf_counter
 
-from wellfed.catalog.models import entry, entry_ids
+from wellfed.catalog.model_tables import entry_ids
+from wellfed.catalog.models import entry
 
 PROMISED_S = 2.0
 FORMS = ("{repo}", "{id} Q4_K_M", "unsloth/{name}-GGUF:UD-Q4_K_XL", "{name}-IQ3_M.gguf", "{id}", "{name}-of-nobody")

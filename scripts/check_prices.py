@@ -21,7 +21,7 @@ from check_machines import GIB, chain, healthy, with_all_gpus, with_device, with
 
 from wellfed.catalog.calibration import bundled  # noqa: E402
 from wellfed.catalog.hardware import cpu, gpu  # noqa: E402
-from wellfed.catalog.models import model  # noqa: E402
+from wellfed.catalog.model_names import model  # noqa: E402
 from wellfed.checks.base import Check  # noqa: E402
 from wellfed.checks.pricing import FITS, as_is, price, unpriced_of  # noqa: E402
 from wellfed.checks.registry import ALL  # noqa: E402

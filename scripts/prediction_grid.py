@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from wellfed.catalog.calibration import bundled
-from wellfed.catalog.models import model
+from wellfed.catalog.model_names import model
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.estimate import Estimate

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from wellfed.catalog.models import model_ids
+from wellfed.catalog.model_tables import model_ids
 
 ARENA = ("github.com/Scarlett9826/arena-ai-leaderboards@5782ec07 (huggingface.co/datasets/lmarena-ai/"
          "leaderboard-dataset)", "2026-08-19")  # fmt: skip

@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wellfed.catalog.model_names import LONGEST, How, Identity, exact, loose
+from wellfed.catalog.identities import LONGEST, How, Identity
+from wellfed.catalog.model_names import exact, loose
 from wellfed.catalog.models import Entry, Task, sizes_only
 from wellfed.catalog.name_words import parse, plain, repository_in
 from wellfed.errors import BadInput, UnknownName, Unsupported, WellfedError

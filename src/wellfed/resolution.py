@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
+from wellfed.catalog.identities import LONGEST
 from wellfed.catalog.model_formats import by_label
-from wellfed.catalog.model_names import LONGEST
 from wellfed.catalog.models import Entry, by_id
 from wellfed.catalog.name_words import parse, plain
 from wellfed.catalog.ollama_files import default_of

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from samples import few
 from wellfed.accuracy.names import model, resolve
-from wellfed.catalog.models import by_id, entry, model_ids
+from wellfed.catalog.model_tables import model_ids
+from wellfed.catalog.models import by_id, entry
 from wellfed.errors import UnknownName, WellfedError
 from wellfed.models.counts import counts
 from wellfed.models.quantisation import weights

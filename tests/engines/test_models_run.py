@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from wellfed.catalog.models import model
+from wellfed.catalog.model_names import model
 from wellfed.catalog.tables import table
 from wellfed.cli.main import cli
 from wellfed.engines.models_run import why_not_listed

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from wellfed.catalog.calibration import bundled
-from wellfed.catalog.models import model
+from wellfed.catalog.model_names import model
 from wellfed.hardware.machine import Machine
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation

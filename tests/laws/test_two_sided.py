@@ -9,7 +9,7 @@ from statistics import NormalDist
 import pytest
 
 from wellfed.catalog.hardware import gpu
-from wellfed.catalog.models import model
+from wellfed.catalog.model_names import model
 from wellfed.checks.rules import cpu_quota
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.pcie import PcieLink

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from samples import few
 from wellfed.catalog import models
+from wellfed.catalog.model_names import model
+from wellfed.catalog.model_tables import model_ids
 from wellfed.catalog.sights import sight_of, sights
 from wellfed.cli.main import cli
 from wellfed.errors import BadInput
@@ -104,9 +106,7 @@ class TestTokens:
 
 
 SEEING = [
-    name
-    for name in models.model_ids()
-    if models.entry(name).has_config and models.entry(name).task == "vision-language"
+    name for name in model_ids() if models.entry(name).has_config and models.entry(name).task == "vision-language"
 ]
 
 
@@ -120,15 +120,15 @@ class TestFamilies:
         ],
     )  # fmt: skip
     def test_a_model_of_the_catalogue_is_of_its_family(self, name: str, family: str) -> None:
-        found = sight_of(models.model(name))
+        found = sight_of(model(name))
         assert found is not None and found.id == family
 
     @pytest.mark.parametrize("name", ["gemma-3-1b", "qwen3-8b", "medgemma-27b-text", "deepseek-r1"])
     def test_text_models_see_nothing(self, name: str) -> None:
-        assert sight_of(models.model(name)) is None
+        assert sight_of(model(name)) is None
 
     def test_most_that_see_are_known(self) -> None:
-        known = [name for name in SEEING if sight_of(models.model(name)) is not None]
+        known = [name for name in SEEING if sight_of(model(name)) is not None]
         assert len(known) > 0.85 * len(SEEING)
 
     def test_a_config_that_wraps_a_language_model_tells_the_family(self) -> None:
@@ -245,7 +245,7 @@ def test_models_that_do_not_see_or_nobody_knows_how(model: str, says: str) -> No
 
 @pytest.mark.parametrize("name", few(SEEING, 12))
 def test_every_model_that_sees_can_be_planned(name: str) -> None:
-    if sight_of(models.model(name)) is None:
+    if sight_of(model(name)) is None:
         return
     done = run("plan", name, "--on", "8x h200, 2x xeon 8480+", "--images", "1", "--engine", "vllm", "--json")
     assert done.exit_code in (0, 1), done.output

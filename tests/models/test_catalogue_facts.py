@@ -12,7 +12,9 @@ from types import ModuleType
 import pytest
 
 from samples import holds_for_all
-from wellfed.catalog.models import Task, entry, entry_ids, model, quantised_repository, repackaging, repackagings, tags
+from wellfed.catalog.model_names import model
+from wellfed.catalog.model_tables import entry_ids, quantised_repository, tags
+from wellfed.catalog.models import Task, entry, repackaging, repackagings
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DATA = _ROOT / "src" / "wellfed" / "catalog" / "data" / "models"

@@ -17,8 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from samples import few
-from wellfed.catalog import models
+from wellfed.catalog import model_tables, models
 from wellfed.catalog.hub_listing import HuggingFace, ModelScope, Withheld
+from wellfed.catalog.model_names import model
 from wellfed.catalog.update import update
 from wellfed.cli.main import cli
 from wellfed.errors import BadInput
@@ -144,7 +145,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("XDG_DATA_HOME", str(cache / "nobodys"))
         patch.setenv("XDG_CACHE_HOME", str(cache))
         forget()
-        models.names()
+        model_tables.names()
     forget()
     return cache
 
@@ -164,7 +165,7 @@ def hub(tmp_path: Path, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 def forget() -> None:
     """What the catalogue read before."""
-    for room in (models,):
+    for room in (models, model_tables):
         for value in vars(room).values():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()
@@ -192,8 +193,8 @@ def test_pages_redirects_new_models_and_changed_ones(hub: Stub) -> None:
     chat = models.entry("acme-chat-1b")
     assert (chat.source.date, chat.repository) == ("2026-11-29", "acme/Acme-Chat-1B")
     assert chat.parameters == models.by_id("acme-chat-1b").parameters == 596_049_920
-    assert "rms_norm_eps" not in str(models.table("acme-chat-1b"))  # facts of the architecture only
-    assert models.model("Acme-Chat-1B").id == "acme-chat-1b"
+    assert "rms_norm_eps" not in str(model_tables.table("acme-chat-1b"))  # facts of the architecture only
+    assert model("Acme-Chat-1B").id == "acme-chat-1b"
 
 
 def test_the_index_tells_the_bytes_of_the_files(hub: Stub) -> None:
@@ -228,7 +229,7 @@ def test_what_is_as_known_is_not_written(hub: Stub) -> None:
     hub.files[config_path("Qwen/Qwen3-0.6B")] = _KNOWN
     made = update(HuggingFace(hub.url), 10, TODAY)
     assert (made.new, made.changed, made.unchanged, made.path) == ([], [], 1, None)
-    assert not models.user_folder().exists()
+    assert not model_tables.user_folder().exists()
 
 
 def test_repackagings_of_known_models_are_no_new_models(hub: Stub) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wellfed.catalog.model_names import resolve
-from wellfed.catalog.models import model_ids
+from wellfed.catalog.model_tables import model_ids
 from wellfed.catalog.neighbours import closed
 from wellfed.catalog.tables import table
 from wellfed.errors import UnknownName

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from wellfed.catalog.compiled import Files, Folder, Sections, compiled, merged, written
-from wellfed.catalog.models import write_compiled
+from wellfed.catalog.model_tables import write_compiled
 from wellfed.errors import BadInput
 
 

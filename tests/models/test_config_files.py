@@ -10,7 +10,9 @@ import pytest
 from gguf_samples import SAMPLES, Sample, config_of, model_of, write_gguf
 
 from samples import shares
-from wellfed.catalog.models import by_id, entry_ids, model, model_ids
+from wellfed.catalog.model_names import model
+from wellfed.catalog.model_tables import entry_ids, model_ids
+from wellfed.catalog.models import by_id
 from wellfed.errors import BadInput, UnknownName, Unsupported
 from wellfed.modelfiles.checkpoint import read_checkpoint
 from wellfed.modelfiles.hf_config import read_config

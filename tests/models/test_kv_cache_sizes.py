@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wellfed.catalog.models import by_id, model_ids
+from wellfed.catalog.model_tables import model_ids
+from wellfed.catalog.models import by_id
 
 KIB = 1024
 

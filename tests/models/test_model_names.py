@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samples import holds_for_all, shares
-from wellfed.catalog.model_names import How, exact, loose, resolve
-from wellfed.catalog.models import Task, by_id, entry, entry_ids, key, model, model_ids, names
+from wellfed.catalog.identities import How
+from wellfed.catalog.model_names import exact, loose, model, resolve
+from wellfed.catalog.model_tables import entry_ids, key, model_ids, names
+from wellfed.catalog.models import Task, by_id, entry
 from wellfed.catalog.name_match import without_sizes
 from wellfed.catalog.name_words import parse
 from wellfed.catalog.other_kinds import NotALanguageModel

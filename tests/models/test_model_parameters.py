@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from samples import holds_for_all, shares
-from wellfed.catalog.models import Task, by_id, entry, model_ids
+from wellfed.catalog.model_tables import model_ids
+from wellfed.catalog.models import Task, by_id, entry
 from wellfed.models.model import Model, tensors
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from wellfed.catalog.model_names import Identity, resolve
+from wellfed.catalog.identities import Identity
+from wellfed.catalog.model_names import resolve
 from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, Projector
 from wellfed.errors import UnknownName, WellfedError
 from wellfed.models.counts import counts

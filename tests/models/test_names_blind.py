@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from wellfed.catalog.model_names import resolve
-from wellfed.catalog.models import entry, entry_ids, tags
+from wellfed.catalog.model_tables import entry_ids, tags
+from wellfed.catalog.models import entry
 from wellfed.errors import UnknownName, Unsupported
 from wellfed.models.counts import counts
 from wellfed.resolution import Resolved

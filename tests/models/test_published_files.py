@@ -10,7 +10,8 @@ from architecture_cases import CASES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wellfed.catalog.models import by_id, model_ids
+from wellfed.catalog.model_tables import model_ids
+from wellfed.catalog.models import by_id
 from wellfed.modelfiles.hf_config import read_config
 from wellfed.models.config import from_config
 from wellfed.models.file_size import file_size

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from samples import few
-from wellfed.catalog.models import by_id, model_ids
+from wellfed.catalog.model_tables import model_ids
+from wellfed.catalog.models import by_id
 from wellfed.catalog.sizes import sizes, sizes_of, write_compiled
 
 _NAMES = ("qwen3-0.6b", "deepseek-v3", "gemma-3n-e4b", "gpt-oss-20b", "llama-3.1-8b", "jamba-v0.1")

@@ -7,7 +7,8 @@ from gguf.constants import GGML_QUANT_SIZES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wellfed.catalog.models import by_id, model_ids
+from wellfed.catalog.model_tables import model_ids
+from wellfed.catalog.models import by_id
 from wellfed.models.gguf_types import BY_NUMBER, TYPES, gguf_type_names, plain
 from wellfed.models.model import tensors
 from wellfed.models.quantisation import Quantisation, tensor_type, weights

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from wellfed.catalog.calibration import bundled
 from wellfed.catalog.hardware import cpu, gpu
-from wellfed.catalog.models import model
+from wellfed.catalog.model_names import model
 from wellfed.hardware.machine import Gpu, Machine, Origin, Socket
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation

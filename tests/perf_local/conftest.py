@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from wellfed.catalog.hardware import gpu as gpu_spec
-from wellfed.catalog.models import model
+from wellfed.catalog.model_names import model
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.hardware.parts import GpuSpec
 from wellfed.models.quantisation import weights

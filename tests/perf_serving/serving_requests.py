@@ -8,7 +8,7 @@ from typing import Any
 from wellfed.accuracy.serving_machine import machine_of
 from wellfed.catalog.calibration import bundled
 from wellfed.catalog.hardware import gpu
-from wellfed.catalog.models import model
+from wellfed.catalog.model_names import model
 from wellfed.hardware.machine import Machine
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from samples import few
-from wellfed.catalog.models import model_ids
+from wellfed.catalog.model_tables import model_ids
 from wellfed.catalog.quality import quality
 from wellfed.catalog.sizes import sizes_of
 from wellfed.cli.main import cli

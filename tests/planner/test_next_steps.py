@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from samples import few, few_rows
-from wellfed.catalog.models import model_ids
+from wellfed.catalog.model_tables import model_ids
 from wellfed.cli.main import cli
 from wellfed.nouns.layout import Engine
 from wellfed.verbs import planning

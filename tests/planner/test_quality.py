@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from samples import few
-from wellfed.catalog.models import entry_ids
+from wellfed.catalog.model_tables import entry_ids
 from wellfed.catalog.quality import benchmark_of, quality, quantisation_loss, scored_models
 from wellfed.cli.main import cli
 from wellfed.errors import BadInput

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wellfed.catalog.models import model as by_name
+from wellfed.catalog.model_names import model as by_name
 from wellfed.hardware.machine import Gpu, Machine, Origin
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.workload import PRESETS

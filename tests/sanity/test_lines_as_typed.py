@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wellfed.catalog.models import model_ids
+from wellfed.catalog.model_tables import model_ids
 from wellfed.errors import BadInput
 from wellfed.units import GIB
 from wellfed.verbs import inputs

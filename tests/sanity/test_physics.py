@@ -8,7 +8,8 @@ import pytest
 
 from samples import few
 from wellfed.catalog.hardware import gpus
-from wellfed.catalog.models import Task, entry, model_ids
+from wellfed.catalog.model_tables import model_ids
+from wellfed.catalog.models import Task, entry
 from wellfed.hardware.parts import GpuSpec
 from wellfed.models.counts import counts
 from wellfed.models.quantisation_names import quantisations

@@ -11,7 +11,8 @@ from wellfed.accuracy.case import Row
 from wellfed.accuracy.names import ResolvedModel, resolve
 from wellfed.catalog.hardware import gpu_list
 from wellfed.catalog.hardware import measured_gpu as gpu_spec
-from wellfed.catalog.models import by_id, model_ids
+from wellfed.catalog.model_tables import model_ids
+from wellfed.catalog.models import by_id
 from wellfed.errors import UnknownName
 from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu, Machine, Origin

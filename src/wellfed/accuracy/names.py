@@ -12,7 +12,8 @@ from functools import lru_cache
 
 from wellfed.catalog.model_formats import adapted
 from wellfed.catalog.model_names import resolve as strictly_read
-from wellfed.catalog.models import architecture, by_id, key, model_ids, names, unknown
+from wellfed.catalog.model_tables import key, model_ids, names
+from wellfed.catalog.models import architecture, by_id, unknown
 from wellfed.catalog.name_words import is_size, parse
 from wellfed.errors import UnknownName, Unsupported
 from wellfed.frozen import dataclass

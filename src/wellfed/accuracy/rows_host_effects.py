@@ -14,7 +14,7 @@ from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
 from wellfed.accuracy.host_conditions import Condition, read
 from wellfed.catalog.hardware import cpu as cpu_spec
 from wellfed.catalog.hardware import gpu as gpu_spec
-from wellfed.catalog.models import model as named
+from wellfed.catalog.model_names import model as named
 from wellfed.errors import WellfedError
 from wellfed.hardware.machine import Gpu, GpuLink, Machine, Origin, PeerAccess, Socket
 from wellfed.hardware.parts import CpuSpec

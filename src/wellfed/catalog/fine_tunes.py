@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from wellfed.catalog.models import Entry, Task, families, table
+from wellfed.catalog.model_tables import families, table
+from wellfed.catalog.models import Entry, Task
 from wellfed.catalog.name_match import matched
 from wellfed.catalog.name_words import NEUTRAL, Name, is_size, parse
 from wellfed.patterns import regex

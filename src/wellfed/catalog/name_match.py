@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from wellfed.catalog.models import Entry, anchored, by_id, entry, key, spelling_words
+from wellfed.catalog.model_tables import anchored, key, spelling_words
+from wellfed.catalog.models import Entry, by_id, entry
 from wellfed.catalog.name_index import firm, telling, without_active
 from wellfed.catalog.name_words import billions, is_active, is_size, parse
 from wellfed.models.counts import counts

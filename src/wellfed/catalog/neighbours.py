@@ -6,7 +6,8 @@ import math
 import re
 from difflib import SequenceMatcher, get_close_matches
 
-from wellfed.catalog.models import Task, entry, families
+from wellfed.catalog.model_tables import families
+from wellfed.catalog.models import Task, entry
 from wellfed.catalog.name_match import Spelling, spellings, without_sizes
 from wellfed.catalog.name_words import billions, is_active
 from wellfed.catalog.tables import table

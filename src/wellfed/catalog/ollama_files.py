@@ -6,7 +6,7 @@ github.com/auditomatic/ollama-models-registry (2026-08-21; read 2026-11-29).
 
 from __future__ import annotations
 
-from wellfed.catalog.models import tags
+from wellfed.catalog.model_tables import tags
 from wellfed.catalog.name_words import parse, plain
 from wellfed.frozen import replace
 from wellfed.models.quantisation import Quantisation

@@ -6,7 +6,8 @@ Each is taken only where one single model of the catalogue is left.
 
 from __future__ import annotations
 
-from wellfed.catalog.models import Entry, entry, families
+from wellfed.catalog.model_tables import families
+from wellfed.catalog.models import Entry, entry
 from wellfed.catalog.name_match import Spelling, explains_sizes, matched, spellings, without_sizes
 from wellfed.catalog.name_words import NEUTRAL, Name, is_active, is_month, is_size, parse, size_word
 from wellfed.patterns import regex

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from wellfed.catalog.models import key
+from wellfed.catalog.model_tables import key
 from wellfed.catalog.tables import table
 from wellfed.frozen import dataclass
 from wellfed.models.model import Model

@@ -14,7 +14,7 @@ from typing import Any
 
 import wellfed.models
 from wellfed.catalog.compiled import Files, Folder, compiled, written
-from wellfed.catalog.models import CODE, TABLES, completed, user_folder
+from wellfed.catalog.model_tables import CODE, TABLES, completed, user_folder
 from wellfed.errors import WellfedError
 from wellfed.frozen import dataclass
 from wellfed.models.config import from_config

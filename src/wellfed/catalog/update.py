@@ -15,8 +15,9 @@ from typing import Any
 
 from wellfed.catalog.config_facts import facts
 from wellfed.catalog.hub_listing import Hub, Listed, Withheld
-from wellfed.catalog.models import entry, names, table, user_folder
-from wellfed.catalog.models import key as name_key
+from wellfed.catalog.model_tables import key as name_key
+from wellfed.catalog.model_tables import names, table, user_folder
+from wellfed.catalog.models import entry
 from wellfed.errors import BadInput, Unsupported, WellfedError
 from wellfed.message import Message, message, sentence
 from wellfed.models.config import from_config

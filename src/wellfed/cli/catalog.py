@@ -163,7 +163,8 @@ def _rating(cpu: Any) -> str:
 
 def _models() -> list[tuple[Any, ...]]:
     """Every entry: models whose layers are known, those of published sizes only, and what is no language model."""
-    from wellfed.catalog.models import entry, entry_ids
+    from wellfed.catalog.model_tables import entry_ids
+    from wellfed.catalog.models import entry
 
     return [_model_row(entry(identity)) for identity in entry_ids()]
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from wellfed.catalog.calibration import bundled
 from wellfed.catalog.hardware import cpu, cpus, gpu
-from wellfed.catalog.models import model
+from wellfed.catalog.model_names import model
 from wellfed.frozen import dataclass
 from wellfed.hardware.pcie import PcieLink
 from wellfed.message import Sentence, joined, listed, sentence

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import islice
 
-from wellfed.catalog.models import Task, by_id, entry, model_ids
+from wellfed.catalog.model_tables import model_ids
+from wellfed.catalog.models import Task, by_id, entry
 from wellfed.catalog.quality import Quality, quality, quantisation_loss
 from wellfed.catalog.sizes import Sizes, sizes
 from wellfed.engines.capabilities import CAPABILITIES, usable_quantisations, why_not

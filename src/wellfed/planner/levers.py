@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 
-from wellfed.catalog.models import Entry, by_id, entry, entry_ids
+from wellfed.catalog.model_tables import entry_ids
+from wellfed.catalog.models import Entry, by_id, entry
 from wellfed.engines.capabilities import CAPABILITIES
 from wellfed.frozen import dataclass, replace
 from wellfed.message import Amount, Message, message

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wellfed.catalog.models import quantised_repository, repackagings, repository_of
+from wellfed.catalog.model_tables import quantised_repository
+from wellfed.catalog.models import repackagings, repository_of
 from wellfed.catalog.name_words import plain, repository_in
 from wellfed.catalog.published import INT8_OF_ASCEND, Published, gguf_files, mlx_repository, served_repository
 from wellfed.engines.llamacpp import PROJECTOR

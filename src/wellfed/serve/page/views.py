@@ -280,7 +280,7 @@ def _taken_for(text: str) -> str | None:
 
 @cache
 def _names() -> tuple[str, ...]:
-    from wellfed.catalog.models import entry_ids
+    from wellfed.catalog.model_tables import entry_ids
 
     return tuple(entry_ids())
 
