@@ -70,3 +70,15 @@ def test_the_disk_s_seconds_are_its_bytes_over_half_its_rate() -> None:
 def test_dense_models_have_no_such_way() -> None:
     code, found = asked("llama-3.1-405b", "-q", "q4_k_m", "--on", SMALL, "--stream")
     assert code == 1 and not found["plans"]
+
+
+@pytest.mark.parametrize(
+    ("model", "engine", "why"),
+    [
+        ("deepseek-r1:671b", "vllm", "vLLM: reads no experts from disk"),
+        ("llama-3.1-405b", "llama.cpp", "llama.cpp: every token reads all of a model"),
+    ],
+)
+def test_what_reads_no_experts_from_disk_says_so(model: str, engine: str, why: str) -> None:
+    done = CliRunner().invoke(cli, ["plan", model, "-e", engine, "--on", SMALL, "--stream"])
+    assert done.exit_code == 1 and why in " ".join(done.output.split())

@@ -100,6 +100,14 @@ def test_the_markdown_report_is_a_table(tmp_path: Path) -> None:
     assert len(rows) >= 3 and len({row.count("|") for row in rows}) == 1
 
 
+def test_the_markdown_report_of_what_does_not_fit_has_ways_out_to_type(tmp_path: Path) -> None:
+    path = tmp_path / "report.md"
+    assert plan("deepseek-r1:671b", "--on", "rtx 3060 12gb", "--report", str(path)).exit_code == 1
+    text = path.read_text(encoding="utf-8")
+    head = text.index("what would fit")
+    assert "    wellfed run" in text[head:] and "wellfed run" not in text[:head]
+
+
 @pytest.mark.parametrize("name", ["x.pdf", "none/x.html"])
 def test_a_report_that_cannot_be_is_one_error(tmp_path: Path, name: str) -> None:
     done = plan("qwen3-32b", *ON, "--report", str(tmp_path / name))

@@ -167,12 +167,16 @@ class TestAgents:
                 ]
                 dumps = {"paste": "GPU 0: NVIDIA GeForce RTX 4090 (UUID: GPU-1)\n", "model": "qwen3-8b"}
                 answers.append((await session.call_tool("plan", dumps)).structured_content)
+                small = {"model": "deepseek-r1:671b", "machine": "rtx 3060 12gb"}
+                answers.append((await session.call_tool("plan", small)).structured_content)
                 refused = await session.call_tool("plan", {"model": "/etc/passwd"})
                 return answers, bool(refused.is_error)
 
         answers, refused = asyncio.run(asked())
         assert refused
-        named, checked, explained, planned = answers
+        named, checked, explained, planned, missed = answers
+        assert isinstance(missed, dict) and not missed["fits"] and missed["way_out"]
+        assert any(command.startswith("wellfed run") for command in missed["next_commands"])
         assert "4090" in str(planned)
         assert isinstance(named, dict) and named["models"][0]["id"] == "qwen3-8b" and "error" in named["models"][1]
         assert isinstance(checked, dict) and checked["passed"] > 0

@@ -81,11 +81,32 @@ def test_what_can_mean_two_things_is_told_first(line: str, count: int, cards: in
         ("780m, core i7-13700k", "comes with"),
         ("ryzen 9 7950x, xeon e5-2999 v9", "two kinds of CPU"),
         ("9x unknown cpu", "9 sockets"),
+        ("rtx 4090 x 2 x 3", "counted as 3, 2"),
+        ("rtx 4090 -5w", "runs at -5 W"),
+        ("rtx 4090 @5w", "runs at 5 W"),
+        ("2x h100 3000w", "runs at 3000 W"),
     ],
 )
 def test_what_cannot_be_is_refused(line: str, why: str) -> None:
     with pytest.raises(WellfedError, match=why):
         machine(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "limits_w"),
+    [
+        ("rtx 4090 300w", [300]),
+        ("2x rtx 4090 @300w, 850w psu", [300, 300]),
+        ("rtx 3090 250 watts ryzen 9 7950x 170w 64gb", [250]),
+        ("rtx 4090 450w", [None]),
+        ("rx 7900 xtx 1000w psu", [None]),
+        ("dgx spark 240w", [None]),
+        ("b200 700w x8", [700] * 8),
+    ],
+)
+def test_watts_behind_a_card_limit_it(line: str, limits_w: list[float | None]) -> None:
+    """Its own watts limit nothing, nor do a whole machine's, a CPU's or a power supply's."""
+    assert [gpu.power_limit_w for gpu in machine(line).gpus] == limits_w
 
 
 @pytest.mark.parametrize(

@@ -93,21 +93,32 @@ def _markdown(answer: Answer, top: int, question: Question) -> str:
         heads, rows = plain_rows(plans)
         lines += [_row(heads), _row(["---"] * len(heads)), *map(_row, rows), ""]
         lines += [words(joined("; ", (words(limit) for limit in limits(plans[0])))), ""]
-        step = question.steps(plans[0])
-        lines += [f"## {phrase('plan.type', 'what to type')}", ""]
-        for command_step in step.steps:
-            lines += [f"{words(command_step.what)}{colon().rstrip()}", "", f"    {command_step.command}", ""]
-        if step.downloads:
-            lines += [words(disk_line(step.downloads)), ""]
+        lines += _steps_markdown(question.steps(plans[0]))
         lines += [f"## {phrase('ledger.memory', 'memory')}", ""]
         for device in plans[0].estimate.memory.devices:
             lines += [_device_line(device), ""]
             lines += [f"- {term_words(term.name)}{colon()}{format_bytes(term.bytes)}" for term in device.terms] + [""]
         if faults := _faults(plans[0]):
             lines += [f"## {phrase('look.faults', 'what holds it back')}", "", *(f"- {line}" for line in faults), ""]
+    elif answer.levers:
+        lines += [f"## {phrase('plan.levers', 'what would fit, least loss first')}", ""]
+        lines += [*(f"- {line}" for line in _levers(answer)), "", *_steps_markdown(question.ways_out(answer.levers))]
     if upgrades := _upgrades(answer):
         lines += [f"## {phrase('plan.upgrade', 'next upgrade')}", "", *(f"- {line}" for line in upgrades), ""]
     return "\n".join([*lines, _assumed(answer), "", f"wellfed {__version__}", ""])
+
+
+def _steps_markdown(steps: NextSteps) -> list[str]:
+    """What to type, each command behind what it does."""
+    lines = [f"## {phrase('plan.type', 'what to type')}", ""] if steps.steps else []
+    for step in steps.steps:
+        lines += [f"{words(step.what)}{colon().rstrip()}", "", f"    {step.command}", ""]
+    return [*lines, words(disk_line(steps.downloads)), ""] if steps.downloads else lines
+
+
+def _levers(answer: Answer) -> list[str]:
+    """What would fit, with its speed."""
+    return [f"{words(lever.change)}: {_range(lever.plan.estimate.decode_tok_s)} tok/s" for lever in answer.levers]
 
 
 def _device_line(device: DeviceMemory) -> str:
@@ -146,8 +157,10 @@ def _html(answer: Answer, top: int, question: Question) -> str:
             body += [f"<h2>{escape(phrase('look.faults', 'what holds it back'))}</h2>", _list(faults)]
     elif answer.ranking.near_miss:
         body += [_memory_bar(device) for device in answer.ranking.near_miss.memory.devices]
-        levers = [f"{words(lever.change)}: {_range(lever.plan.estimate.decode_tok_s)} tok/s" for lever in answer.levers]
-        body += [f"<h2>{escape(phrase('plan.levers', 'what would fit, least loss first'))}</h2>", _list(levers)]
+        body += [
+            f"<h2>{escape(phrase('plan.levers', 'what would fit, least loss first'))}</h2>",
+            _list(_levers(answer)),
+        ]
         body += _steps_html(question.ways_out(answer.levers))
     if upgrades := _upgrades(answer):
         body += [f"<h2>{escape(phrase('plan.upgrade', 'next upgrade'))}</h2>", _list(upgrades)]

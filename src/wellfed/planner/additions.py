@@ -23,19 +23,25 @@ from wellfed.planner.pinned import impossible
 from wellfed.planner.refusal import Refusal
 
 
-def streamed(layouts: Iterable[Layout], model: Model) -> Iterator[Layout]:
+def streamed(layouts: Iterable[Layout], model: Model, refused: list[Refusal]) -> Iterator[Layout]:
     """llama.cpp's layouts with experts in RAM, of which the disk holds what RAM does not; none of dense models: every
-    token reads all of them.
+    token reads all of them. Engines that read none are told once.
     """
+    engines_told = set()
     for layout in layouts:
         of_whole_model = layout.offload in (EXPERTS_ON_CPU, CPU_ONLY)
-        if (
-            model.is_moe
-            and layout.engine is Engine.LLAMA_CPP
-            and of_whole_model
-            and layout.numa is NumaPolicy.ONE_SOCKET
-        ):
+        if layout.engine is not Engine.LLAMA_CPP or not model.is_moe:
+            if layout.engine not in engines_told:
+                engines_told.add(layout.engine)
+                refused.append(Refusal(CAPABILITIES[layout.engine].label, _not_streamed(model)))
+        elif of_whole_model and layout.numa is NumaPolicy.ONE_SOCKET:
             yield replace(layout, options=(*layout.options, STREAMED))
+
+
+def _not_streamed(model: Model) -> str:
+    if not model.is_moe:
+        return sentence("additions.dense", "every token reads all of a model without experts: none is read from disk")
+    return sentence("additions.no-stream", "reads no experts from disk (--stream: llama.cpp alone does)")
 
 
 def with_adapters(layouts: Iterable[Layout], adapters: tuple[int, int], refused: list[Refusal]) -> Iterator[Layout]:

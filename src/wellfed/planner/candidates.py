@@ -64,7 +64,7 @@ def candidates(
     )
     layouts = with_divided_contexts(layouts, model, workload)
     if goal.streams:
-        layouts = streamed(layouts, model)
+        layouts = streamed(layouts, model, refused)
     if workload.pictures is not None:
         from wellfed.planner.pictured import with_pictures
 

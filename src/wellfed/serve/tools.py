@@ -257,6 +257,8 @@ def _plan_answer(document: Mapping[str, Any]) -> PlanAnswer:
     plans: Sequence[Mapping[str, Any]] = document["plans"]
     miss = document.get("near_miss") or {}
     best = plans[0] if plans else None
+    levers: Sequence[Mapping[str, Any]] = miss.get("levers", [])[:5]
+    to_type = [best] if best else [lever["plan"] for lever in levers]
     return PlanAnswer(
         verdict=f"{document['verdict']['kind'] or 'does not fit'}: {document['verdict']['why']}",
         machine=document["machine"]["name"],
@@ -264,8 +266,8 @@ def _plan_answer(document: Mapping[str, Any]) -> PlanAnswer:
         fits=bool(plans),
         best=_plan(best) if best else None,
         others=[_line(entry) for entry in plans[1:4]],
-        way_out=[f"{lever['kind']}: {lever['change']}" for lever in miss.get("levers", [])[:5]],
-        next_commands=[step["command"] for step in (best or {}).get("next", [])],
+        way_out=[f"{lever['kind']}: {lever['change']}" for lever in levers],
+        next_commands=[step["command"] for plan in to_type for step in plan.get("next", [])],
         next_upgrade=[upgrade["change"] for upgrade in document.get("upgrades", [])[:2]],
         assumed=[entry["text"] for entry in (*document.get("assumptions", []), *(best or {}).get("assumptions", []))][
             :6

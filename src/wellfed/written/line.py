@@ -22,7 +22,7 @@ from wellfed.provenance import Assumption
 from wellfed.written.additions import with_cpu, with_gpus, with_memory_of, with_unnamed_cpu
 from wellfed.written.cuts import cut_by_parts
 from wellfed.written.modules import take_memory, with_size
-from wellfed.written.parts_list import DESKTOP_CARD_BYTES, GPUS_MAX, Card, PartsList, Seat
+from wellfed.written.parts_list import DESKTOP_CARD_BYTES, GPUS_MAX, SYSTEM_FORMS, Card, PartsList, Seat
 from wellfed.written.seats import seat_of_some, seated, take_seat
 from wellfed.written.settings import with_nodes, with_setting
 from wellfed.written.spelling import counted_in_words, plain_line
@@ -166,19 +166,51 @@ def _named(parts: PartsList, piece: str) -> PartsList | None:
     seat, name = take_seat(bare, counted)
     name, count = _counted_once(name, stated if counted else None)
     if gpu := find_gpu(name) or find_gpu(_PLURAL.sub("", name)):
-        if not counted and seat == Seat(width=seat.width) and seat.width is not None and _counts_by_x(gpu.spec):
-            count, seat = seat.width, Seat()  # "H800 x8": modules have no lanes to choose, nobody starves an L20
+        seat = _with_power(seat, gpu.spec)
+        by_x = not counted and seat == Seat(width=seat.width, power_limit_w=seat.power_limit_w)
+        if by_x and seat.width is not None and _counts_by_x(gpu.spec):
+            count, seat = (
+                seat.width,
+                replace(seat, width=None),
+            )  # "H800 x8": modules have no lanes to choose, nobody starves an L20
         if gpu.spec.memory_of_host:  # "radeon 780m 32gb" names the machine's memory
             parts = with_memory_of(parts, name, piece)
-        unsure = seat.width is not None and not counted and seat == Seat(width=seat.width)
+        unsure = by_x and seat.width is not None
         text, reason = (
             sentence("written.line.one-lanes", "one {spec} on {width} lanes", spec=gpu.spec.name, width=seat.width),
             sentence("written.line.several-cards-write", "for several cards write {width}x first", width=seat.width),
         )
         return with_gpus(parts, gpu, count, seat, (Assumption(text, reason, reading=True),) if unsure else ())
+    seat = replace(seat, power_limit_w=None)  # "epyc 9654 360w": what its maker says that it draws
     if seat == Seat(width=seat.width) and seat.width is not None and not counted:
         count, seat = seat.width, Seat()  # "epyc 9965 x4": sockets have no lanes
     return None if seat != Seat() else _named_cpu(parts, name, count, piece)
+
+
+def _with_power(seat: Seat, spec: GpuSpec) -> Seat:
+    """The seat with the watts that a line says of a card: "rtx 4090 300w" and "@300w" limit it, "450w" is what it has.
+
+    Raises BadInput for watts at which no such card runs; a maker's own board may draw more than the data sheet's.
+    """
+    watts, board = seat.power_limit_w, spec.board_power_w
+    if watts is None or spec.memory_of_host or spec.form in SYSTEM_FORMS:
+        return replace(seat, power_limit_w=None)  # what a whole machine draws limits no card
+    if board is not None and board <= watts <= _MOST_POWER * board:
+        return replace(seat, power_limit_w=None)
+    if watts <= 0 or (board is not None and not _LEAST_POWER <= watts / board <= _MOST_POWER):
+        hint = (
+            sentence("written.line.board-power", "its board draws up to {watts:g} W; a power supply is psu {psu}w",
+                     watts=board, psu="850")
+            if board is not None
+            else sentence("written.line.power-example", "a limit reads like @300w, a power supply like psu 850w")
+        )  # fmt: skip
+        raise BadInput(
+            sentence("written.line.no-such-power", "no {spec} runs at {watts:g} W", spec=spec.name, watts=watts), hint
+        )
+    return seat
+
+
+_LEAST_POWER, _MOST_POWER = 0.15, 1.7  # of the data sheet's; assumed: drivers allow 25 to 133 %, makers' boards more
 
 
 def _named_cpu(parts: PartsList, text: str, count: int, piece: str) -> PartsList | None:

@@ -21,7 +21,10 @@ _ORDINAL = regex(
 )
 _WORDS: tuple[tuple[re.Pattern[str], Callable[[Seat, re.Match[str]], Seat]], ...] = (
     (
-        regex(r"(?:@|\b(?:power\s*)?limit(?:ed)?(?:\s*to)?)\s*(\d{2,4})\s*w(?:atts?)?\b", of=("@", "limit")),
+        regex(
+            r"(?:@|\b(?:power\s*)?limit(?:ed)?(?:\s*to)?|(?<!\S))\s*(-?\d{1,4})\s*w(?:atts?)?\b(?!\s*(?:psu|power))",
+            of=("w",),
+        ),
         lambda seat, match: replace(seat, power_limit_w=float(match[1])),
     ),
     (

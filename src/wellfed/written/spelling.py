@@ -42,6 +42,20 @@ _WITHIN = regex(rf"\s{_NUMBER}\s*[路颗]\s", of=beyond_ascii)
 _TIMES = regex(
     r"(?P<name>\S.*?)\s*(?:\*\s*|(?<=\))\s*[x×]\s*|\s[x×]\s+)(?P<count>\d{1,2})\s*$", re.IGNORECASE, of=("*", "x", "×")
 )
+_SPACED_WATTS = regex(r"(?<![\w.])(\d{2,4})\s?w(?:att)?s?\b", re.IGNORECASE, of=("w",))
+_SUPPLY = regex(
+    r"\b\d{3,5}\s*w(?:atts?)?\s*(?:psu|power supply)\b|\b(?:psu|power supply)\s*[=:]?\s*\d{3,5}\s*w\b",
+    re.IGNORECASE,
+    of=("psu", "supply"),
+)
+_TWO_TIMES = regex(r"\s[x*×]\s*\d{1,2}\s*[x*×]\s*\d{1,2}$", re.IGNORECASE)  # two counts, which are refused
+_SPACED_WATTS = regex(r"(?<![\w.])(\d{2,4})\s?w(?:att)?s?\b", re.IGNORECASE, of=("w",))
+_SUPPLY = regex(
+    r"\b\d{3,5}\s*w(?:atts?)?\s*(?:psu|power supply)\b|\b(?:psu|power supply)\s*[=:]?\s*\d{3,5}\s*w\b",
+    re.IGNORECASE,
+    of=("psu", "supply"),
+)
+_TWO_TIMES = regex(r"\s[x*×]\s*\d{1,2}\s*[x*×]\s*\d{1,2}$", re.IGNORECASE)  # two counts, refused
 _TIMES_BEHIND = regex(
     r"(?P<name>\S.*?)\s(?P<count>\d{1,2})(?:\s?x|[\s-]*(?:gpus?|cards?))\s*$", re.IGNORECASE, of=("x", "gpu", "card")
 )
@@ -89,6 +103,8 @@ def plain_line(text: str) -> str:
     line = simplified(unicodedata.normalize("NFKC", text)).translate(_STOPS)
     line = re.sub(r"[;\n|]|\s\+\s", ",", line)
     line = _NO_GPU.sub(",no gpu,", line)
+    line = _SPACED_WATTS.sub(r"\1w", line)
+    line = _SUPPLY.sub(r",\g<0>,", line)
     line = _IN_BRACKETS.sub(lambda match: match[0].replace(",", " "), line)
     line = _PRICE.sub(_price, _MODDED.sub(" ", line))
     line = _SPELT.sub(lambda match: f" {_number(match[1])}", line)
@@ -193,7 +209,8 @@ def _counted_in_han(piece: str) -> str:
         count_text = match["count"] or match["pair"] or "1"
         before.append(count_text if count_text.isdecimal() else str(_DIGITS[count_text]))
         piece = piece[match.end() :].strip()
-    if not counts and not before and (match := _TIMES.fullmatch(piece) or _TIMES_BEHIND.fullmatch(piece)):
+    once = not counts and not before and not _TWO_TIMES.search(piece)
+    if once and (match := _TIMES.fullmatch(piece) or _TIMES_BEHIND.fullmatch(piece)):
         return f"{match['count']}x {match['name']}"
     return "".join(f"{count}x " for count in (*reversed(counts), *before)) + piece
 
