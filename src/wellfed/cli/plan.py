@@ -16,7 +16,7 @@ from wellfed.cli.saved import keep, save_option, use_option
 from wellfed.cli.together import apart, excludes, needs
 from wellfed.library import planning as library
 from wellfed.message import sentence
-from wellfed.nouns.training import Method, Optimizer, Precision, Shard
+from wellfed.nouns.training import TRAINER_ALIASES, Method, Optimizer, Precision, Recipe, Shard, Trainer
 from wellfed.nouns.workload import PRESETS
 from wellfed.planner.goal import QUALITY, Objective
 
@@ -91,6 +91,17 @@ POSITIVE, MONEY = Number(0, min_open=True), Money(0, min_open=True)
 @click.option("--offload/--no-offload", default=None, help="With --train: the optimizer on the CPU.")
 @click.option("--chunked-loss", is_flag=True, help="With --train: logits never whole in memory.")
 @click.option("--gpus", type=Integer(1, 4096), help="With --train: so many GPUs.")
+@click.option("--trainer", type=click.Choice([*(t.value for t in Trainer), *TRAINER_ALIASES]),
+              help="With --train: whose code  [default: transformers; mlx on Apple].")  # fmt: skip
+@click.option("--recipe", type=click.Choice([r.value for r in Recipe]), default="sft", show_default=True,
+              help="With --train: what the loss is made of.")  # fmt: skip
+@click.option("--dora", is_flag=True, help="With --train: adapters with magnitudes.")
+@click.option("--train-layers", type=Integer(1), help="With --train: adapters on the last so many layers alone.")
+@click.option("--offload-activations", is_flag=True, help="With --train: layers' inputs wait in RAM.")
+@click.option("--update-in-backward", is_flag=True, help="With --train: gradients are dropped one by one.")
+@click.option("--whole-loading", is_flag=True, help="With --train: every rank reads the whole model into RAM.")
+@click.option("--divide", metavar="KIND=N", multiple=True,
+              help="With --train: tp=2, pp, cp, ep: ranks for a layer, the layers, sequences, experts.")  # fmt: skip
 @click.option("--top", type=Integer(1), default=6, show_default=True, help="Plans to show.")
 @click.option("--buy", is_flag=True, help="Design whole machines for MODEL instead: GPUs and what keeps them fed.")
 @click.option("--cpus", is_flag=True, help="Which CPU to put the best plan's GPUs behind, and what weaker ones lose.")
@@ -190,7 +201,8 @@ _KEYWORD = {
 _PRICES = ("price_hour", "machine_price", "years", "electricity", "api_price", "currency")
 _TRAINING = (
     "train", "sequence", "batch", "micro_batch", "optimizer", "precision", "rank", "train_embeddings", "train_experts",
-    "shard", "checkpointing", "offload", "chunked_loss", "gpus",
+    "shard", "checkpointing", "offload", "chunked_loss", "gpus", "trainer", "recipe", "dora", "train_layers",
+    "offload_activations", "update_in_backward", "whole_loading", "divide",
 )  # fmt: skip
 _HERE = (
     "command_line",
@@ -216,7 +228,7 @@ def _together(options: dict[str, Any], as_json: bool) -> None:
     """Refuse what the rest of the command line leaves without a meaning."""
     apart("concurrency", "rate")
     if options["train"]:
-        excludes("--train", {*_PLACE, *_TRAINING, "explain"})
+        excludes("--train", {*_PLACE, *_TRAINING, "explain", "quantisations"})
     else:
         needs([name for name in _TRAINING if name != "train"], "--train")
     if options["buy"]:
@@ -252,20 +264,11 @@ def plan_options(options: dict[str, Any]) -> PlanOptions:
 
 def _train(model: str, options: dict[str, Any], top: int, explain: bool, as_json: bool) -> None:
     """Exit 1 where nothing fits."""
+    from wellfed.cli.train_options import train_options
     from wellfed.cli.train_text import print_train, train_json
-    from wellfed.nouns.training import Task
-    from wellfed.planner.training import Wish
-    from wellfed.verbs.training import TrainOptions, train
+    from wellfed.verbs.training import train
 
-    task = Task(
-        Method(options["train"]), options["sequence"], options["batch"], options["rank"],
-        Optimizer(options["optimizer"]), Precision(options["precision"]), options["train_embeddings"],
-        options["train_experts"], options["chunked_loss"],
-    )  # fmt: skip
-    shard = Shard(options["shard"]) if options["shard"] else None
-    wish = Wish(options["micro_batch"], shard, options["checkpointing"], options["offload"], options["gpus"])
-    names = ("on", "nodes", "network", "vram_free", "ram_free", "system")  # a carve-out is for serving
-    answer = train(model, TrainOptions(task, wish, **{name: options[name] for name in names}))
+    answer = train(model, train_options(options))
     if as_json:
         click.echo(json.dumps(train_json(answer, top), indent=1))
     else:

@@ -17,7 +17,7 @@ from wellfed.message import Amount, Message, counted, joined, message, sentence
 from wellfed.messages.terms import limit_words, term_words
 from wellfed.messages.words import phrase, tell, words
 from wellfed.nouns.estimate import DeviceMemory
-from wellfed.nouns.training import TrainingLayout, TrainingPlan
+from wellfed.nouns.training import Recipe, TrainingLayout, TrainingPlan
 from wellfed.planner.training import TrainingAnswer
 from wellfed.units import format_bytes, format_seconds
 
@@ -64,6 +64,11 @@ def describe(layout: TrainingLayout) -> str:
     ]
     settings += [sentence("train-text.checkpointing", "checkpointing")] if layout.checkpointing else []
     settings += [sentence("train-text.optimizer-cpu", "optimizer on the CPU")] if layout.offload else []
+    settings += [sentence("train-text.inputs-ram", "layers' inputs in RAM")] if layout.activation_offload else []
+    settings += [sentence("train-text.in-backward", "updates on the way back")] if layout.update_in_backward else []
+    degrees = {"TP": layout.tensor, "PP": layout.pipeline, "CP": layout.context, "EP": layout.expert}
+    ranks = " ".join(f"{kind}{count}" for kind, count in degrees.items() if count > 1)
+    settings += [sentence("train-text.ranks", "{ranks}", ranks=ranks)] if ranks else []
     return joined("; ", settings)
 
 
@@ -102,9 +107,11 @@ def print_train(answer: TrainingAnswer, top: int, explain: bool) -> None:
 def task_line(answer: TrainingAnswer) -> Message:
     """What is trained, in one sentence."""
     task = answer.task
-    text = "{method}: {tokens} tokens a sequence, {batch} sequences a step, {optimizer}, {precision}"
-    return message("train.task", text, method=str(task.method), tokens=task.sequence_tokens, batch=task.batch,
-                   optimizer=str(task.optimizer), precision=str(task.precision))  # fmt: skip
+    text = "{method}: {tokens} tokens a sequence, {batch} sequences a step, {optimizer}, {precision}, by {trainer}"
+    method = str(task.method) if task.recipe is Recipe.SFT else f"{task.method} {task.recipe}"
+    return message("train.task", text, method=method, tokens=task.sequence_tokens, batch=task.batch,
+                   optimizer=str(task.optimizer), precision=str(task.precision),
+                   trainer=str(task.trainer))  # fmt: skip
 
 
 def _print_miss(answer: TrainingAnswer) -> None:

@@ -65,6 +65,8 @@ _NAMES = (
     message("term.engine-start", "engine start"),
     message("term.exchange", "exchange"),
     message("term.fragments", "fragments"),
+    message("term.unpacked-weights", "unpacked weights"),
+    message("term.reference", "reference"),
     message("term.gradients", "gradients"),
     message("term.graph-capture", "graph capture"),
     message("term.handovers", "handovers"),

@@ -26,9 +26,37 @@ class Optimizer(StrEnum):
     ADAMW = "adamw"  # two moments in FP32
     ADAMW_BF16 = "adamw-bf16"  # two moments in the weights' own 16 bits, no master copy
     ADAMW_8BIT = "adamw-8bit"  # two moments in 8 bits
+    PAGED_ADAMW = "paged-adamw"  # as adamw, in pages that leave the GPU when it is full
+    PAGED_ADAMW_8BIT = "paged-adamw-8bit"  # as adamw-8bit, in such pages
     ADAFACTOR = "adafactor"  # rows and columns of one moment
     LION = "lion"  # one moment in FP32
+    LION_8BIT = "lion-8bit"  # one moment in 8 bits
+    MUON = "muon"  # one moment for the layers' matrices, AdamW for the rest
+    GALORE = "galore"  # AdamW's moments of gradients projected to a rank
+    GALORE_8BIT = "galore-8bit"  # these in 8 bits
     SGD = "sgd"  # none
+
+
+class Trainer(StrEnum):
+    """Whose code runs the step: what it keeps for the way back, in which types, and how it takes the loss."""
+
+    TRANSFORMERS = "transformers"  # PyTorch's operations one by one: TRL, ms-swift, LitGPT
+    AXOLOTL = "axolotl"  # the same, but embeddings beside 4-bit weights stay in 16 bits: LLaMA-Factory too
+    UNSLOTH = "unsloth"  # kernels of its own, no whole logits, layers' inputs in RAM
+    TORCHTUNE = "torchtune"  # compiled, adapters in 16 bits: torchtitan too
+    MEGATRON = "megatron"  # gradients in FP32, logits divided like the weights
+    MLX = "mlx"  # Apple's: scores of attention are whole on the way back
+
+
+TRAINER_ALIASES = ("trl", "llama-factory", "ms-swift", "torchtitan", "mlx-lm")
+
+
+class Recipe(StrEnum):
+    """What the loss is made of."""
+
+    SFT = "sft"  # the next token
+    DPO = "dpo"  # pairs of answers, against the model as it was
+    GRPO = "grpo"  # answers that an engine beside it samples
 
 
 class Shard(StrEnum):
@@ -69,22 +97,50 @@ class Task:
     embeddings: bool = False
     experts: bool = False
     chunked_loss: bool = False  # logits are never whole in memory (chunked or fused cross entropy)
+    trainer: Trainer = Trainer.TRANSFORMERS
+    recipe: Recipe = Recipe.SFT
+    dora: bool = False  # a magnitude beside each adapter
+    last_layers: int | None = None  # only so many, from the output's end; None: all
+
+    @property
+    def sequences(self) -> int:
+        """Sequences that one sample brings: of a pair both."""
+        return 2 if self.recipe is Recipe.DPO else 1
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingLayout:
-    """One way to train: data-parallel over `gpus`, `micro_batch` sequences at a time on each."""
+    """One way to train on `gpus`, `micro_batch` samples at a time on each of the `replicas`, which are divided into
+    tensor x pipeline x context ranks; `expert` ranks of the replicas divide the routed experts.
+    """
 
     gpus: int
     micro_batch: int = 1
     shard: Shard = Shard.NONE
     checkpointing: bool = True  # activations of one layer at a time; a layer is computed again on the way back
     offload: bool = False  # gradients and optimizer state in RAM, the update on the CPU
+    tensor: int = 1
+    pipeline: int = 1
+    context: int = 1
+    expert: int = 1
+    activation_offload: bool = False  # what checkpointing keeps waits in RAM
+    update_in_backward: bool = False  # a weight is updated once its gradient is there, which is then dropped
+    whole_loading: bool = False  # every rank reads the whole model into RAM before it is divided
+
+    @property
+    def divided(self) -> int:
+        """Ranks that divide a layer's or the model's weights, whatever the sharding."""
+        return self.tensor * self.pipeline
+
+    @property
+    def replicas(self) -> int:
+        """Copies of the model that see different samples."""
+        return max(1, self.gpus // (self.divided * self.context))
 
     @property
     def sharded_over(self) -> int:
         """Ranks that divide the optimizer's state."""
-        return 1 if self.shard is Shard.NONE else self.gpus
+        return 1 if self.shard is Shard.NONE else max(1, self.gpus // self.divided)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wellfed.errors import Unsupported
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.hardware.machine import Machine
 from wellfed.message import sentence
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
-from wellfed.nouns.training import Method, Shard, Task, TrainingLayout, TrainingPlan, TrainingRequest
+from wellfed.nouns.training import Method, Shard, Task, Trainer, TrainingLayout, TrainingPlan, TrainingRequest
 from wellfed.perf.training.speed import estimate_training
 from wellfed.planner.usable import equal_ones
 
 _MICRO_BATCHES = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Degrees:
+    """Ranks that divide a layer, the layers, sequences and experts."""
+
+    tensor: int = 1
+    pipeline: int = 1
+    context: int = 1
+    expert: int = 1
+
+    @property
+    def ranks(self) -> int:
+        """GPUs of one replica."""
+        return self.tensor * self.pipeline * self.context
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +41,10 @@ class Wish:
     checkpointing: bool | None = None
     offload: bool | None = None
     gpus: int | None = None
+    degrees: Degrees = Degrees()
+    activation_offload: bool = False
+    update_in_backward: bool = False
+    whole_loading: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +97,50 @@ def _order(plan: TrainingPlan) -> tuple[float, int, int, float]:
 
 
 def _layouts(machine: Machine, task: Task, wish: Wish) -> Iterator[TrainingLayout]:
-    machine_gpus = equal_ones(machine) * machine.count
-    counts = (
-        (wish.gpus,)
-        if wish.gpus
-        else tuple(dict.fromkeys((*_powers(min(machine_gpus, task.batch)), min(machine_gpus, task.batch))))
-    )
-    for gpus in counts:
+    ranks = wish.degrees.ranks
+    for gpus in _gpu_counts(machine, task, wish):
         for micro in (wish.micro_batch,) if wish.micro_batch else _MICRO_BATCHES:
-            if micro * gpus > task.batch:
+            if micro * (gpus // ranks) > task.batch:
                 continue
             for shard in (wish.shard,) if wish.shard else _shards(task, gpus):
                 for checkpointing in (wish.checkpointing,) if wish.checkpointing is not None else (False, True):
                     for offload in (wish.offload,) if wish.offload is not None else _offloads(task):
-                        yield TrainingLayout(gpus, micro, shard, checkpointing, offload)
+                        yield _layout(TrainingLayout(gpus, micro, shard, checkpointing, offload), wish)
+
+
+def _layout(plain: TrainingLayout, wish: Wish) -> TrainingLayout:
+    degrees = wish.degrees
+    return replace(
+        plain, tensor=degrees.tensor, pipeline=degrees.pipeline, context=degrees.context, expert=degrees.expert,
+        activation_offload=wish.activation_offload, update_in_backward=wish.update_in_backward,
+        whole_loading=wish.whole_loading,
+    )  # fmt: skip
+
+
+def _gpu_counts(machine: Machine, task: Task, wish: Wish) -> tuple[int, ...]:
+    """Powers of two replicas and all of them; the one that is pinned."""
+    if wish.gpus:
+        return (wish.gpus,)
+    if task.trainer is Trainer.MLX:
+        return (1,)
+    ranks = wish.degrees.ranks
+    replicas = min(equal_ones(machine) * machine.count // ranks, task.batch)
+    return tuple(ranks * count for count in dict.fromkeys((*_powers(replicas), replicas)))
 
 
 def _shards(task: Task, gpus: int) -> tuple[Shard, ...]:
-    if gpus == 1:
+    if gpus == 1 or task.trainer in (Trainer.UNSLOTH, Trainer.MLX):
         return (Shard.NONE,)
+    if task.trainer is Trainer.MEGATRON:
+        return (Shard.NONE, Shard.ZERO1)  # its distributed optimizer
+    if task.trainer is Trainer.TORCHTUNE:
+        return (Shard.FSDP,)
     divided = (Shard.ZERO2, Shard.ZERO3) if task.method is Method.FULL else (Shard.FSDP,)
     return (Shard.NONE, *divided)
 
 
 def _offloads(task: Task) -> tuple[bool, ...]:
-    return (False, True) if task.method is Method.FULL else (False,)
+    return (False, True) if task.method is Method.FULL and task.trainer is not Trainer.MLX else (False,)
 
 
 def _powers(limit: int) -> list[int]:

@@ -1,169 +1,157 @@
 """The memory of fine-tuning, device by device.
 
     weights, gradients, optimizer state: bytes for each trained or frozen weight, over the ranks that divide them
-    activations, checkpointed: 2 bytes x hidden x tokens x layers, and one layer whole
-    activations, whole: 2 bytes x what each matrix takes in and gives out, over all layers
-    logits: 12 bytes x vocabulary x tokens (16 bits, their FP32 copy, gradients), 2 when chunked
+    the peak: the loss's gradient above all that waits for the way back; or one layer above all gradients; or the
+    optimizer's step; or loading: whichever is largest
 
-The peak is on the way back or in the optimizer's step, whichever is larger. Sources: Rajbhandari et al., arXiv
-1910.02054 (ZeRO: 2 + 2 + 12 bytes a weight); Korthikanti et al., arXiv 2205.05198 (activations); Dettmers et al., arXiv
-2305.14314 (QLoRA); the losses of huggingface/transformers and pytorch/torchtune. Left out: tensor and pipeline
-parallelism in training.
+`state` has the bytes for each weight, `activations` those for each token, `trainers` what each trainer does otherwise.
+Left out: vision and sound towers that are trained (they are frozen here), communication buffers of tensor ranks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
-
-from wellfed.frozen import dataclass
 from wellfed.hardware.machine import Gpu
 from wellfed.message import sentence
-from wellfed.models.ffn import MoeFfn
-from wellfed.models.model import Layer, Model, tensors
-from wellfed.models.tensor import Part, Tensor
 from wellfed.nouns.estimate import DeviceMemory, Memory, MemoryTerm
-from wellfed.nouns.training import Method, Optimizer, Precision, Shard, TrainingLayout, TrainingRequest
-from wellfed.perf.memory.devices import (
-    gpu_capacity_bytes,
-    gpu_free_bytes,
-    ram_capacity_bytes,
-    ram_free_bytes,
-    system_terms,
+from wellfed.nouns.training import Method, Recipe, Shard, TrainingLayout, TrainingRequest
+from wellfed.perf.memory.devices import context_note, gpu_capacity_bytes, gpu_free_bytes, unified, vendor
+from wellfed.perf.training.activations import backward, kinds
+from wellfed.perf.training.ram import ram_ledger
+from wellfed.perf.training.state import (
+    PAGED,
+    PerWeight,
+    counts,
+    per_weight,
+    routed_share,
+    stacked_matrix,
+    widest_of_layers,
+    widest_tensor,
 )
-from wellfed.units import GIB, MIB
+from wellfed.perf.training.trainers import FACTS
+from wellfed.units import MIB
 
-# Moments by optimizer, bytes for each trained weight: two of 4, 2 or 1 byte (bitsandbytes: with a scale for every 256
-# values); Adafactor's rows and columns: assumed; Lion has one of 4 bytes.
-_MOMENTS: Mapping[Optimizer, float] = {
-    Optimizer.ADAMW: 8.0,
-    Optimizer.ADAMW_BF16: 4.0,
-    Optimizer.ADAMW_8BIT: 2.1,
-    Optimizer.ADAFACTOR: 0.05,
-    Optimizer.LION: 4.0,
-    Optimizer.SGD: 0.0,
-}
-_WIDE_MOMENTS = frozenset({Optimizer.ADAMW, Optimizer.LION})  # with which 16-bit weights keep an FP32 master copy
-_STEP_WIDE, _STEP_NARROW = 8.0, 0.0  # FP32 gradients and one moment's new value; fused 16-bit updates need none
 _SUB_GROUP = 1e9  # weights that ZeRO-3 and FSDP update at a time (DeepSpeed's default sub_group_size)
 _BUCKET_BYTES = 2 * 5e8 * 2.0  # reduce and gather buckets in 16 bits (DeepSpeed's defaults of 5e8 elements)
-# CUDA, cuBLAS and NCCL; what the allocator holds beyond what is in use: assumed.
-_CONTEXT_BYTES, _FRAGMENTS = 800 * MIB, 0.06
-# For each token and entry of the vocabulary: FP32 logits, their softmax and gradient; chunked, a part at a time
-# (assumed)
-_LOGIT_BYTES, _CHUNKED_LOGIT_BYTES = 12.0, 2.0
-_PROCESS_BYTES = 4 * GIB  # host memory of a rank, Python, CUDA, workers that load: assumed
-_EAGER = 1.5  # intermediate results that a compiler would not keep, norms, rotations and gates in FP32: assumed
-_TRAINED_PARTS = frozenset({Part.ATTENTION, Part.DENSE_FFN, Part.SHARED_EXPERTS})
+# CUDA, cuBLAS and NCCL, HIP and RCCL; Metal's; what the allocator holds beyond what is in use: assumed.
+_CONTEXT_BYTES, _METAL_BYTES, _FRAGMENTS = 800 * MIB, 50 * MIB, 0.06
 
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Weights by what happens to them; `embeddings` of the trained ones are those trained beside adapters."""
-
-    frozen: int
-    trained: int
-    embeddings: int = 0
-
-
-@lru_cache(maxsize=256)
-def _adapters(model: Model, rank: int, experts: bool) -> int:
-    """Weights of adapters on every linear layer: rank x (inputs + outputs)."""
-    parts = _TRAINED_PARTS | ({Part.ROUTED_EXPERTS} if experts else frozenset())
-    return sum(
-        rank * (tensor.rows + tensor.columns) * tensor.count
-        for tensor in tensors(model)
-        if tensor.part in parts and tensor.is_matrix and not tensor.role.startswith(("small_", "indexer"))
-    )
-
-
-def counts(request: TrainingRequest) -> Counts:
-    """How many weights are frozen, and how many trained."""
-    model, task = request.model, request.task
-    if task.method is Method.FULL:
-        return Counts(0, model.parameters)
-    embeddings = model.vocabulary * model.hidden * (1 if model.tied_embeddings else 2) if task.embeddings else 0
-    return Counts(model.parameters, _adapters(model, task.rank, task.experts) + embeddings, embeddings)
-
-
-@dataclass(frozen=True, slots=True)
-class PerWeight:
-    """Bytes kept for each trained weight, and for a moment in the optimizer's step."""
-
-    weight: float
-    gradient: float
-    state: float
-    step: float
-
-
-def per_weight(request: TrainingRequest) -> PerWeight:
-    """By precision and optimizer. Adapters are kept in FP32, as PEFT does; whole embeddings beside them in 16 bits:
-    what is told is the mean of both.
-    """
-    task = request.task
-    moments = _MOMENTS[task.optimizer]
-    wide = task.optimizer in _WIDE_MOMENTS
-    if task.method is not Method.FULL:
-        trained_counts = counts(request)
-        narrow = trained_counts.embeddings / max(1, trained_counts.trained)
-        return PerWeight(4.0 - 2 * narrow, 4.0 - 2 * narrow, moments, 4.0 - 3 * narrow if wide else 2.0)
-    if task.precision is Precision.AMP:
-        return PerWeight(4.0, 4.0, moments, 4.0)
-    return PerWeight(2.0, 2.0, moments + (4.0 if wide else 0.0), _STEP_WIDE if wide else _STEP_NARROW)
+_UNPACKED = "unpacked weights"
 
 
 def ledger(request: TrainingRequest) -> Memory:
-    """Every GPU's ledger (all are alike) and RAM's."""
+    """Every GPU's ledger (all are alike) and RAM's; where GPUs have no memory of their own, RAM's has theirs too."""
     gpus = request.machine.gpus[: min(request.layout.gpus, len(request.machine.gpus))]
-    terms = _gpu_terms(request)
+    terms = gpu_terms(request)
     devices = [_device(f"gpu{index}", gpu, terms, request) for index, gpu in enumerate(gpus)]
-    return Memory((*devices, _ram(request)))
+    inside = [device for device, gpu in zip(devices, gpus, strict=True) if unified(gpu)]
+    return Memory((*devices, ram_ledger(request, inside)))
 
 
 def peak_bytes(request: TrainingRequest) -> float:
     """What one GPU holds at its peak."""
-    return sum(size for _, size, _ in _gpu_terms(request))
+    return sum(size for _, size, _ in gpu_terms(request))
 
 
 Named = tuple[str, float, str]
 
 
-def _gpu_terms(request: TrainingRequest) -> tuple[Named, ...]:
+def gpu_terms(request: TrainingRequest) -> tuple[Named, ...]:
     """Name, bytes and note of everything on one GPU, at the peak of a step."""
     terms = [*_state_terms(request), _peak_term(request)]
+    terms += _loading_term(request, sum(size for _, size, _ in terms))
     note = sentence("perf.memory.held-allocator", "held by the allocator beyond what is in use")
     fragments = ("fragments", _FRAGMENTS * sum(size for _, size, _ in terms), note)
-    return (*terms, fragments, ("engine context", float(_CONTEXT_BYTES), "CUDA, cuBLAS and NCCL"))
+    return (*terms, fragments, _context_term(request))
 
 
-def _weight_shares(layout: TrainingLayout) -> int:
-    return layout.gpus if layout.shard.divides_weights else 1
+def _context_term(request: TrainingRequest) -> Named:
+    kind = vendor(request.machine.gpus[0]) if request.machine.gpus else "nvidia"
+    if kind == "apple":
+        return "engine context", float(_METAL_BYTES), context_note(request.machine.gpus[0])
+    if kind == "nvidia":
+        return "engine context", float(_CONTEXT_BYTES), "CUDA, cuBLAS and NCCL"
+    return "engine context", float(_CONTEXT_BYTES), context_note(request.machine.gpus[0])
+
+
+def weight_shares(layout: TrainingLayout) -> int:
+    """Ranks that divide the weights of a tensor and pipeline rank."""
+    return layout.sharded_over if layout.shard.divides_weights else 1
+
+
+def _on_rank(request: TrainingRequest) -> float:
+    """The share of the model's weights that a rank works with: its tensor, pipeline and expert ranks divide them."""
+    layout = request.layout
+    routed = routed_share(request.model)
+    return (1 - routed) / layout.divided + routed / (layout.divided * layout.expert)
 
 
 def _state_terms(request: TrainingRequest) -> list[Named]:
     """What stays from step to step: weights, gradients, the optimizer's state, buffers of divided training."""
-    layout, per_trained = request.layout, per_weight(request)
-    gradients_over = layout.gpus if layout.shard in (Shard.ZERO2, Shard.ZERO3, Shard.FSDP) else 1
-    trained = (0.0 if layout.offload else 1.0) * counts(request).trained
+    layout, per_trained, task = request.layout, per_weight(request), request.task
+    gradients_over = weight_shares(layout) if layout.shard is not Shard.ZERO2 else layout.sharded_over
+    on_rank = _on_rank(request)
+    on_gpu = (0.0 if layout.offload else 1.0) * counts(request).trained
+    state = 0.0 if task.optimizer in PAGED else on_gpu * per_trained.state
+    over = layout.gpus if layout.shard is not Shard.NONE else 1 / on_rank
+    gradients = _held_gradients(request, on_gpu * on_rank * per_trained.gradient / gradients_over)
     gradient_note = sentence(
         "perf.memory.bytes-trained-weight", "{gradient:g} bytes a trained weight", gradient=per_trained.gradient
     )
     terms: list[Named] = [
-        ("weights", _weight_bytes(request, per_trained) / _weight_shares(layout), _weights_note(request)),
-        ("gradients", trained * per_trained.gradient / gradients_over, gradient_note),
-        ("optimizer state", trained * per_trained.state / layout.sharded_over, f"{request.task.optimizer}"),
+        ("weights", on_rank * _weight_bytes(request, per_trained) / weight_shares(layout), _weights_note(request)),
+        ("gradients", gradients, gradient_note),
+        ("optimizer state", state / over, f"{task.optimizer}"),
     ]
+    terms += _unpacked(request)
+    if task.recipe is Recipe.DPO and task.method is Method.FULL:
+        size = 2.0 * request.model.parameters * on_rank / weight_shares(layout)
+        terms.append(("reference", size, sentence("perf.memory.reference", "the model as it was, in 16 bits")))
     if layout.shard is not Shard.NONE:
         note = sentence("perf.memory.layers-gathered", "layers gathered and gradients reduced")
         terms.append(("buffers", _buffers(request), note))
     return terms
 
 
+def _held_gradients(request: TrainingRequest, size: float) -> float:
+    """All of them, or where each is dropped once its weight is updated, the largest."""
+    if not request.layout.update_in_backward:
+        return size
+    return min(size, widest_tensor(request.model) * per_weight(request).gradient)
+
+
+def _unpacked(request: TrainingRequest) -> list[Named]:
+    """Beside frozen weights of few bits: a matrix that is unpacked; what their trainer casts to FP32, and a 16-bit copy
+    of the head while it is multiplied with.
+    """
+    model, facts = request.model, FACTS[request.task.trainer]
+    if request.task.method is not Method.QLORA or facts.whole_scores:  # Metal's kernels multiply packed weights
+        return []
+    unpacked = 2.0 * widest_of_layers(model)
+    if not facts.widens or not request.frozen.quantisation.startswith(("nf4", "bnb")):
+        return [(_UNPACKED, unpacked, sentence("perf.memory.unpacked", "a matrix in 16 bits"))]
+    one = model.vocabulary * model.hidden
+    embeddings = one * (1 if model.tied_embeddings else 2)
+    wider = 4.0 * embeddings - (request.frozen.embedding + request.frozen.output) + 2.0 * one
+    text = "embeddings and head in FP32, the head and a matrix once more in 16 bits"
+    return [(_UNPACKED, unpacked + wider, sentence("perf.memory.widened", text))]
+
+
 def _peak_term(request: TrainingRequest) -> Named:
-    """The larger of what the way back and the optimizer's step hold: they are never there together."""
+    """The largest of what the loss, the end of the way back and the optimizer's step hold: never together.
+
+    At the loss no gradient is there yet where a step has one micro-batch: what the ledger counts for them is free.
+    """
     layout, per_trained, trained = request.layout, per_weight(request), counts(request).trained
-    back = _backward_bytes(request)
-    at_a_time = min(trained / layout.sharded_over, _SUB_GROUP if _weight_shares(layout) > 1 else trained)
+    parts = backward(request)
+    held = 0.0
+    if _one_pass(request) and layout.shard is Shard.NONE and not layout.offload:
+        held = _held_gradients(request, trained * _on_rank(request) * per_trained.gradient)
+    back = max(parts.at_loss - held, parts.at_end)
+    at_a_time = min(trained / layout.gpus, _SUB_GROUP) if weight_shares(layout) > 1 else trained * _on_rank(request)
+    if layout.shard in (Shard.ZERO1, Shard.ZERO2):
+        at_a_time = trained / layout.gpus
+    if layout.update_in_backward:
+        at_a_time = min(at_a_time, float(widest_tensor(request.model)))
     step = (0.0 if layout.offload else 1.0) * per_trained.step * at_a_time
     if back >= step:
         name = sentence("perf.memory.activations-logits", "activations and logits")
@@ -172,21 +160,37 @@ def _peak_term(request: TrainingRequest) -> Named:
     return "optimizer step", step, note
 
 
+def _one_pass(request: TrainingRequest) -> bool:
+    """Whether a step takes one micro-batch: gradients start from nothing."""
+    return request.layout.replicas * request.layout.micro_batch >= request.task.batch
+
+
+def _loading_term(request: TrainingRequest, held: float) -> list[Named]:
+    """Weights come to the GPU in 16 bits, tensor by tensor, and are made narrow there: what that takes beyond."""
+    if request.task.method is not Method.QLORA:
+        return []
+    most = request.frozen.total / weight_shares(request.layout) + 2.0 * stacked_matrix(request.model)
+    note = sentence("perf.memory.loading", "a tensor in 16 bits while it is loaded and quantised")
+    return [("loading", most - held, note)] if most > held else []
+
+
 def _weight_bytes(request: TrainingRequest, per_trained: PerWeight) -> float:
     trained_counts = counts(request)
+    trained = trained_counts.trained * per_trained.weight
     if request.task.method is Method.FULL:
-        return trained_counts.trained * per_trained.weight
-    return request.frozen.total + trained_counts.trained * per_trained.weight
+        return trained + request.frozen.towers  # that see and hear: frozen, as LLaMA-Factory and ms-swift do
+    return request.frozen.total + trained
 
 
 def _weights_note(request: TrainingRequest) -> str:
     if request.task.method is Method.FULL:
         return "trained"
     return sentence(
-        "perf.memory.frozen-adapters-rank",
-        "frozen in {quantisation}, adapters of rank {rank} in FP32",
+        "perf.memory.frozen-adapters",
+        "frozen in {quantisation}, adapters of rank {rank} in {bits} bits",
         quantisation=request.frozen.quantisation,
         rank=request.task.rank,
+        bits=round(8 * FACTS[request.task.trainer].adapters),
     )
 
 
@@ -197,79 +201,11 @@ def _buffers(request: TrainingRequest) -> float:
     model, layout = request.model, request.layout
     if not layout.shard.divides_weights:
         return min(_BUCKET_BYTES, 4.0 * counts(request).trained)
-    widest = max(sum(tensor.elements for tensor in layer.tensors(model.hidden)) for layer in _kinds(model))
-    return 2.0 * (2 * widest + model.vocabulary * model.hidden)
-
-
-@lru_cache(maxsize=128)
-def _kinds(model: Model) -> tuple[Layer, ...]:
-    return tuple(dict.fromkeys(model.layers))
-
-
-def _backward_bytes(request: TrainingRequest) -> float:
-    """Activations of all layers, or of their inputs and one layer, and the logits."""
-    model, layout, task = request.model, request.layout, request.task
-    tokens = layout.micro_batch * task.sequence_tokens
-    per_token = {layer: _activation_elements(model, layer) for layer in _kinds(model)}
-    eager = 1.0 if task.chunked_loss else _EAGER
-    if layout.checkpointing:
-        inputs = 2.0 * tokens * model.hidden * len(model.layers)
-        inner = 2.0 * eager * tokens * max(per_token.values())
-    else:
-        inputs, inner = 0.0, 2.0 * eager * tokens * sum(per_token[layer] for layer in model.layers)
-    logits = tokens * model.vocabulary * (_CHUNKED_LOGIT_BYTES if task.chunked_loss else _LOGIT_BYTES)
-    return inputs + max(inner, logits) if layout.checkpointing else inputs + inner + logits
-
-
-def _activation_elements(model: Model, layer: Layer) -> float:
-    """What is kept of a token for the way back: the norms' in- and outputs, what attention's matrices give and take,
-    and gate, up and their product.
-    """
-    attention = sum(_kept_elements(tensor) for tensor in layer.attention.tensors(model.hidden) if tensor.is_matrix)
-    ffn = layer.ffn
-    if isinstance(ffn, MoeFfn):
-        inner = 3 * (ffn.active * ffn.intermediate + ffn.shared_width) + 2 * ffn.active * model.hidden
-    else:
-        inner = 3 * ffn.intermediate
-    return 4 * model.hidden + attention + inner
-
-
-def _kept_elements(tensor: Tensor) -> int:
-    """An output projection keeps its input, the others what they give."""
-    if tensor.part not in (Part.ATTENTION, Part.INDEXER) or tensor.role.startswith("small_"):
-        return 0
-    return tensor.columns * tensor.count if "out" in tensor.role else tensor.rows * tensor.count
+    widest = max(sum(tensor.elements for tensor in layer.tensors(model.hidden)) for layer in kinds(model))
+    return 2.0 * (2 * widest + model.vocabulary * model.hidden) / layout.tensor
 
 
 def _device(name: str, gpu: Gpu, terms: tuple[Named, ...], request: TrainingRequest) -> DeviceMemory:
     machine = request.machine
     device_terms = tuple(MemoryTerm(name, *term) for term in terms)
     return DeviceMemory(name, device_terms, gpu_capacity_bytes(gpu, machine), gpu_free_bytes(gpu, machine))
-
-
-def _ram(request: TrainingRequest) -> DeviceMemory:
-    """Processes; on the CPU's side of an offload gradients in FP32, a master copy and the moments, all ranks'."""
-    machine, layout, trained_counts = request.machine, request.layout, counts(request)
-    here = min(layout.gpus, max(1, len(machine.gpus)))
-    terms = [
-        MemoryTerm(
-            "ram",
-            "engine processes",
-            here * _PROCESS_BYTES,
-            sentence("perf.memory.python-cuda-loading", "Python, CUDA and loading workers of each rank"),
-        )
-    ]
-    if layout.offload:
-        share = here / layout.gpus if layout.shard is not Shard.NONE else here
-        size = trained_counts.trained * (8.0 + _MOMENTS[request.task.optimizer]) * share
-        terms.append(
-            MemoryTerm(
-                "ram",
-                "optimizer state",
-                size,
-                sentence("perf.memory.offloaded-gradients", "offloaded: gradients, master copy, moments"),
-            )
-        )
-    capacity, free = ram_capacity_bytes(machine), ram_free_bytes(machine)
-    terms += system_terms(free, capacity, sentence("perf.memory.operating-system", "operating system and page tables"))
-    return DeviceMemory("ram", tuple(terms), capacity, free)

@@ -14,10 +14,12 @@ from __future__ import annotations
 from wellfed.errors import Unsupported
 from wellfed.hardware.parts import GpuSpec
 from wellfed.nouns.estimate import Quantity
-from wellfed.nouns.training import Method, Pace, Precision, TrainingEstimate, TrainingRequest
+from wellfed.nouns.training import Method, Pace, Precision, Recipe, TrainingEstimate, TrainingRequest
 from wellfed.perf.host import host_speed
 from wellfed.perf.serving.links import link
-from wellfed.perf.training.memory import counts, ledger, per_weight
+from wellfed.perf.training.activations import trained_layers
+from wellfed.perf.training.memory import ledger
+from wellfed.perf.training.state import counts, per_weight
 from wellfed.provenance import Assumption
 
 _ACHIEVED = 0.42  # of the data sheet's dense matrix rate: published runs lie between 0.3 and 0.55
@@ -70,13 +72,16 @@ def _step(request: TrainingRequest, gpu: GpuSpec) -> tuple[Pace, ...]:
 def _compute_s(request: TrainingRequest, gpu: GpuSpec) -> float:
     """A GPU's part of the batch: the weights a token passes, attention over half the sequence on average."""
     task, layout, model = request.task, request.layout, request.model
-    tokens = task.batch * task.sequence_tokens / layout.gpus
-    back = 4.0 if task.method is Method.FULL else 2.0
-    again = 2.0 if layout.checkpointing else 0.0
-    linear = tokens * model.active_parameters * (2.0 + back + again)
+    sequences = task.batch * task.sequences / layout.gpus
+    trained = len(trained_layers(request)) / len(model.layers)
+    back = (4.0 if task.method is Method.FULL else 2.0) * trained
+    again = 2.0 * trained if layout.checkpointing else 0.0
+    reference = 2.0 if task.recipe is Recipe.DPO else 0.0
+    linear = sequences * task.sequence_tokens * model.active_parameters * (2.0 + back + again + reference)
     pairs = sum(layer.attention.score_flops(task.sequence_tokens, task.sequence_tokens) for layer in model.layers)
-    scores = task.batch / layout.gpus * pairs * (3.0 + (1.0 if layout.checkpointing else 0.0))
-    return (linear + scores) / _matrix_rate(request, gpu)
+    scores = sequences * pairs * (1.0 + 2.0 * trained + (trained if layout.checkpointing else 0.0) + reference / 2)
+    waiting = 1.0 + (layout.pipeline - 1) / _micro_steps(request)  # stages fill and run dry once a step
+    return waiting * (linear + scores) / _matrix_rate(request, gpu)
 
 
 def _matrix_rate(request: TrainingRequest, gpu: GpuSpec) -> float:
@@ -95,22 +100,34 @@ def _exchange_s(request: TrainingRequest, gpu: GpuSpec) -> float:
         return 0.0
     bandwidth = link(request.machine, gpu, layout.gpus).bytes_per_s
     ring = (layout.gpus - 1) / layout.gpus
-    sent = 2.0 * ring * trained_counts.trained * min(per_trained.gradient, 4.0)
+    sent = 2.0 * ring * trained_counts.trained / layout.divided * min(per_trained.gradient, 4.0)
+    sent += _within_replicas(request)
     if layout.shard.divides_weights:
         size = (
             trained_counts.trained * per_trained.weight if request.task.method is Method.FULL else request.frozen.total
         )
-        sent += 2.0 * ring * size * _micro_steps(request)
+        sent += 2.0 * ring * size / layout.divided * _micro_steps(request)
     return sent / bandwidth
 
 
+def _within_replicas(request: TrainingRequest) -> float:
+    """Bytes of a step between ranks of a replica: tensor ranks gather and scatter a layer's input twice each way
+    (eight times its 16 bits), context ranks pass keys and values on and their gradients back.
+    """
+    model, layout, task = request.model, request.layout, request.task
+    tokens = task.batch * task.sequences * task.sequence_tokens / layout.replicas / layout.context / layout.pipeline
+    tensor = 8 * 2.0 * tokens * model.hidden * len(model.layers) * (layout.tensor - 1) / layout.tensor
+    caches = sum(layer.attention.cache_elements(1) for layer in model.layers)
+    return tensor + 3 * 2.0 * tokens * caches * (layout.context - 1) / layout.tensor
+
+
 def _micro_steps(request: TrainingRequest) -> float:
-    return max(1.0, request.task.batch / (request.layout.gpus * request.layout.micro_batch))
+    return max(1.0, request.task.batch / (request.layout.replicas * request.layout.micro_batch))
 
 
 def _update(request: TrainingRequest, gpu: GpuSpec) -> list[Pace]:
     layout, trained_counts, per_trained = request.layout, counts(request), per_weight(request)
-    shard = trained_counts.trained / layout.sharded_over
+    shard = trained_counts.trained / layout.divided / layout.sharded_over
     touched = shard * (per_trained.weight + per_trained.gradient + 2 * per_trained.state)
     if not layout.offload:
         return [Pace("update", touched / (gpu.memory_bandwidth_bytes_per_s * _BANDWIDTH), "memory bandwidth")]
@@ -164,6 +181,12 @@ def _assumptions(request: TrainingRequest) -> tuple[Assumption, ...]:
         Assumption(f"{_ACHIEVED:.0%} of the matrix units' data-sheet rate", "published runs lie between 30 and 55 %"),
         Assumption(f"a checkpoint every {_STEPS_PER_CHECKPOINT} steps"),
     ]
+    if request.model.is_moe and request.task.method is Method.QLORA:
+        text = "routed experts are in few bits too"
+        assumptions.append(Assumption(text, "Unsloth's and Axolotl's loaders; transformers 5 leaves them in 16 bits"))
+    if request.frozen.towers:
+        assumptions.append(Assumption("what sees and hears is frozen", "as LLaMA-Factory and ms-swift do"))
+    assumptions.append(Assumption("every sequence has its full length", "packed, or padded to the longest"))
     if request.layout.offload:
         assumptions.append(
             Assumption("the update on the CPU stands between steps", "as ZeRO-Offload does without delay")
