@@ -23,12 +23,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (root / "inner/__init__.py").write_text("VALUE = 2\n")
     (root / "inner/two.py").write_text("def where():\n    return where.__code__.co_filename\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    monkeypatch.setattr(sys, "pycache_prefix", None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     monkeypatch.setattr(bundle, "ROOT", str(root))
     monkeypatch.setattr(bundle, "PACKAGE", "fedpackage")
-    monkeypatch.setattr(bundle, "PLACE", cache_from_source(str(root / "__init__.py")).removesuffix(".pyc"))
     yield root
     _forget()
 
@@ -50,11 +48,13 @@ def _start(*names: str) -> list[ModuleType]:
 
 
 def _file() -> Path:
-    return Path(bundle.PLACE + ".bundle")
+    place = bundle._place()
+    assert place is not None
+    return Path(place)
 
 
 def _from_bundle(module: ModuleType) -> bool:
-    return type(module.__loader__).__module__ == "wellfed.bundle"
+    return getattr(module.__loader__, "_content", None) is not None
 
 
 def test_a_second_start_takes_modules_from_the_bundle(package: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_module_that_became_a_folder_or_went_is_found_as_it_lies(package: Path
         _start("inner.two")
 
 
-@pytest.mark.parametrize("damage", [b"", b"wellfed bytecode 1\n", b"another format\n" * 9, None])
+@pytest.mark.parametrize("damage", [b"", b"wellfed modules 1\n", b"another format\n" * 9, None])
 def test_a_damaged_bundle_is_none(package: Path, damage: bytes | None) -> None:
     _start("one")
     _file().write_bytes(_file().read_bytes()[:-9] if damage is None else damage)
@@ -111,27 +111,39 @@ def test_a_package_that_was_moved_names_the_files_where_they_lie(
     package.rename(moved)
     monkeypatch.syspath_prepend(moved.parent)
     monkeypatch.setattr(bundle, "ROOT", str(moved))
-    monkeypatch.setattr(bundle, "PLACE", cache_from_source(str(moved / "__init__.py")).removesuffix(".pyc"))
     for _ in range(2):
         assert _start("inner.two")[0].where() == str(moved / "inner/two.py")
 
 
-def test_nothing_is_written_where_bytecode_is_not(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_that_another_user_wrote_or_may_write_is_not_run(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _start("one")
-    _file().unlink()
-    with monkeypatch.context() as unwritten:
-        unwritten.setattr(sys, "dont_write_bytecode", True)
-        _start("one")
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(sys, "pycache_prefix", str(package / "elsewhere"))
-        _start("one")
-    assert not _file().exists()
+    _file().chmod(0o666)
+    assert not _from_bundle(_start("one")[0])
+    assert _file().stat().st_mode & 0o777 == 0o600 and _from_bundle(_start("one")[0])
+    with monkeypatch.context() as other:
+        other.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        assert not _from_bundle(_start("one")[0])
 
 
-def test_a_folder_that_cannot_be_written_is_let_be(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_cache_modules_are_found_as_everywhere(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/none")
+    assert [_start("one")[0].VALUE for _ in range(2)] == [1, 1]
+    monkeypatch.setenv("XDG_CACHE_HOME", "beside-me")
+    assert bundle._place() is None and _start("one")[0].VALUE == 1
+
+
+def test_a_write_that_fails_leaves_nothing(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise PermissionError
 
     monkeypatch.setattr(os, "replace", refused)
     assert _start("one")[0].VALUE == 1
-    assert not [path for path in _file().parent.iterdir() if "bundle" in path.name]
+    assert not list(_file().parent.iterdir())
+
+
+def test_only_so_many_bundles_are_kept(package: Path) -> None:
+    _file().parent.mkdir(parents=True)
+    for number in range(2 * bundle.FILES_MAX):
+        (_file().parent / f"{number}.bundle").write_bytes(b"")
+    _start("one")
+    assert len(list(_file().parent.iterdir())) == bundle.FILES_MAX and _from_bundle(_start("one")[0])
