@@ -16,7 +16,8 @@ from wellfed.perf.memory.compute import output_rows
 from wellfed.perf.memory.split import layer_split
 from wellfed.units import GIB, MIB
 
-F16 = local(flash_attention=False)
+OLD = (("logits", "all"), ("mask", "f32"), ("inputs", "one"))  # of builds before 2026, whose logs these are
+F16 = local(flash_attention=False, options=OLD)
 
 
 def term(found: Memory, device: str, name: str) -> float:
@@ -44,17 +45,18 @@ def test_llama_8b_on_four_cards_as_logged_by_llama_cpp() -> None:
 
 
 def test_short_contexts_are_ruled_by_the_logits() -> None:
-    found = memory(request(LLAMA_8B, "Q4_K_M", machine(1), replace(F16, options=(("logits", "all"),)), context=512))
+    found = memory(request(LLAMA_8B, "Q4_K_M", machine(1), F16, context=512))
     assert term(found, "gpu0", "compute") == pytest.approx(258.5, abs=0.1)
 
 
 def test_a_server_reserves_the_logits_of_one_token_and_of_those_drafted_of_each_sequence() -> None:
     """llama.cpp since build 9460 (pull request 23861); before, and in ik_llama.cpp, those of a whole batch."""
     drafts = Speculation(3, 2.0, kind=DraftKind.NGRAM)
-    assert output_rows(F16, 512, 4) == 4
-    assert output_rows(replace(F16, speculation=drafts), 512, 4) == 16
-    assert output_rows(replace(F16, speculation=drafts), 8, 4) == 8
-    assert output_rows(replace(F16, options=(("logits", "all"),)), 512, 4) == 512
+    server = local()
+    assert output_rows(server, 512, 4) == 4
+    assert output_rows(replace(server, speculation=drafts), 512, 4) == 16
+    assert output_rows(replace(server, speculation=drafts), 8, 4) == 8
+    assert output_rows(F16, 512, 4) == 512
     assert output_rows(local(Engine.IK_LLAMA_CPP), 512, 4) == 512
 
 

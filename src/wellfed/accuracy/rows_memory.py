@@ -26,8 +26,8 @@ from wellfed.nouns.workload import Workload
 from wellfed.perf.memory import kv_bytes_per_sequence, memory
 from wellfed.units import GB, GIB, MIB
 
-# Tables of logs are older than builds of summer 2026: logits of a whole batch, masks in F32.
-_OLD_BUILDS = (("logits", "all"), ("mask", "f32"))
+# Tables of logs are older than builds of 2026: logits of a whole batch, masks in F32, no room for embeddings.
+_OLD_BUILDS = (("logits", "all"), ("mask", "f32"), ("inputs", "one"))
 _SIGMAS = {"kv": 0.01, "weights": 0.01, "output": 0.3, "compute": 0.1}
 _COMFORTABLE = 0.6
 _UNDECIDED = 0.15

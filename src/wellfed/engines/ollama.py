@@ -19,7 +19,7 @@ from wellfed.engines.ollama_place import OVERHEAD, SPREAD, VERSION
 from wellfed.engines.pins import Pins
 from wellfed.engines.setters import Change, count_of, field, flag, integer, option
 from wellfed.engines.setters_local import gpu_layers, kv
-from wellfed.engines.versions import ALL_LOGITS, FRONT, OLLAMA, WHOLE_WINDOWS, WIDE_MASK, Version
+from wellfed.engines.versions import ALL_LOGITS, FRONT, OLLAMA, TOKENS_ALONE, WHOLE_WINDOWS, WIDE_MASK, Version
 from wellfed.errors import BadInput
 from wellfed.message import message
 from wellfed.nouns.layout import Engine, Layout
@@ -54,7 +54,7 @@ def version(text: str) -> Version:
     known = ((VERSION, ".".join(map(str, numbers))),) if release else ()
     whole = (WHOLE_WINDOWS,) if numbers < _WINDOWS_SINCE else ()
     logits = (ALL_LOGITS,) if numbers < _ROWS_OF_SEQUENCES_SINCE else ()
-    masks = (WIDE_MASK,) if numbers < _MASKS_NARROW_SINCE else ()
+    masks = (WIDE_MASK, TOKENS_ALONE) if numbers < _MASKS_NARROW_SINCE else ()
     return Version(
         Engine.LLAMA_CPP, f"{OLLAMA} {text}".strip(), numbers, ((FRONT, OLLAMA), *known, *whole, *logits, *masks)
     )

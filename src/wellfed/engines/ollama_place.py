@@ -82,6 +82,13 @@ def is_flash(numbers: Numbers, model: Model) -> bool:
     return numbers >= _FLASH_OF_LLAMA_CPP_SINCE
 
 
+def keeps_windows_whole(numbers: Numbers, model: Model) -> bool:
+    """Whether windows' caches are as long as the context: of models that llama.cpp ran as a library, whose own default
+    that is (`swa_full` of llama_context_default_params), until llama-server did.
+    """
+    return numbers < _OWN.get(architecture(model), _NEWEST) and numbers < _SERVER_SINCE
+
+
 def numbers_of(layout: Layout) -> Numbers:
     """Ollama's version, of which the newest where none is named."""
     text = option(layout, VERSION)

@@ -14,7 +14,7 @@ from wellfed.frozen import dataclass, replace
 from wellfed.message import Listing, message
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
-from wellfed.perf.memory.compute import LOGITS, MASK
+from wellfed.perf.memory.compute import INPUTS, LOGITS, MASK
 from wellfed.perf.memory.pools import GROUP_RULE, WINDOWS_SINCE
 from wellfed.perf.memory.serving import BY_GROUPS
 from wellfed.perf.memory.static_share import RULE, StaticRule
@@ -68,7 +68,9 @@ _WINDOWS_BUILD = 5429
 # of June 2026); masks of flash attention come in F16 (pull request 23764, commit 4c14d451f of May 2026). A build's
 # number is the count of commits up to it.
 _ROWS_OF_SEQUENCES_BUILD, _NARROW_MASK_BUILD = 9460, 9410
-ALL_LOGITS, WIDE_MASK = (LOGITS, "all"), (MASK, "f32")
+_EMBEDDINGS_TOO_BUILD = 7774  # a graph has room for embeddings that come in place of tokens (18550, January 2026)
+_PARALLEL_DRAFTS_BUILD = 9109  # prediction layers draft for several sequences at once (22838, May 2026)
+ALL_LOGITS, WIDE_MASK, TOKENS_ALONE = (LOGITS, "all"), (MASK, "f32"), (INPUTS, "one")
 WHOLE_WINDOWS = ("swa_full", "always")  # no flag says it: these builds know no other way
 OLLAMA = "ollama"
 AROUND = (OLLAMA, "koboldcpp")  # programs around llama.cpp that have versions of their own
@@ -106,9 +108,10 @@ class Version:
         return replace(changed, latent_cache=False) if _expands_latents(self) else changed
 
     def _in_front(self, layout: Layout, model: Model) -> Layout:
-        from wellfed.engines.ollama_place import is_flash
+        from wellfed.engines.ollama_place import is_flash, keeps_windows_whole
 
         switches = tuple(pair for pair in self.options if pair not in layout.options)
+        switches += (WHOLE_WINDOWS,) if keeps_windows_whole(self.numbers, model) else ()
         flash = layout.flash_attention and is_flash(self.numbers, model)
         switches += (
             () if any(name == TOWER for name, _ in layout.options) else ((TOWER, "gpu" if layout.gpus else "ram"),)
@@ -211,7 +214,8 @@ def _sglang_switches(numbers: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
 def _llama_switches(build: int) -> tuple[tuple[str, str], ...]:
     indexer = (("indexer", "unfused"),) if build < _FUSED_INDEXER_BUILD else ()
     rows = (ALL_LOGITS,) if build < _ROWS_OF_SEQUENCES_BUILD else ()
-    masks = (WIDE_MASK,) if build < _NARROW_MASK_BUILD else ()
+    masks: tuple[tuple[str, str], ...] = (WIDE_MASK,) if build < _NARROW_MASK_BUILD else ()
+    masks += (TOKENS_ALONE,) if build < _EMBEDDINGS_TOO_BUILD else ()
     return (("build", f"b{build}"), *rows, *masks, *indexer, *((WHOLE_WINDOWS,) if build < _WINDOWS_BUILD else ()))
 
 
@@ -287,8 +291,11 @@ def least_widening(engine: Engine, chosen: Version | None) -> float:
     return 8.0 if numbers >= _AMPERE_MARLIN else float("inf")
 
 
-def has_auto_slots(chosen: Version | None) -> bool:
-    """Whether llama.cpp's server takes four slots over one cache where nobody names a number."""
+def has_auto_slots(chosen: Version | None, drafts: bool = False) -> bool:
+    """Whether llama.cpp's server takes four slots over one cache where nobody names a number; with prediction layers
+    that draft (`drafts`) since these do so for several.
+    """
     if chosen is not None and chosen.is_front:
         return False
-    return chosen is None or (chosen.engine is Engine.LLAMA_CPP and chosen.numbers[0] >= _AUTO_SLOTS_BUILD)
+    least = _PARALLEL_DRAFTS_BUILD if drafts else _AUTO_SLOTS_BUILD
+    return chosen is None or (chosen.engine is Engine.LLAMA_CPP and chosen.numbers[0] >= least)

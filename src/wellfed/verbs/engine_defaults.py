@@ -40,11 +40,11 @@ _ALIGNED = 256  # tokens that a fitted context is a multiple of
 
 
 def has_slots_of_its_own(read: Command, version: Version | None) -> bool:
-    """Whether llama.cpp's server takes `AUTO_SLOTS` over one cache; it drafts with prediction layers for one only."""
+    """Whether llama.cpp's server takes `AUTO_SLOTS` over one cache."""
     alone = read.pins.applied(Layout(read.engine, "x")).speculation
     drafts = alone is not None and alone.kind is DraftKind.MTP
     server = read.engine is Engine.LLAMA_CPP and read.serves and read.pins.slots is None
-    return server and has_auto_slots(version) and not drafts
+    return server and has_auto_slots(version, drafts)
 
 
 def fits_context(read: Command, version: Version | None) -> bool:

@@ -24,7 +24,11 @@ from wellfed.perf.memory.kv import cells, kv_element_bytes, option
 from wellfed.units import MIB
 
 _F32, _F16 = 4, 2  # bytes of a value
-LOGITS, MASK = "logits", "mask"  # options: "all" where a batch's logits are reserved, "f32" where masks are narrowed
+# Options: "all" where a batch's logits are reserved, "f32" where masks are narrowed, "one" where only tokens come in.
+LOGITS, MASK, INPUTS = "logits", "mask", "inputs"
+# Rows of the residual stream alive beside a feed-forward layer: on a CPU with those that came in, on a GPU (logged by
+# builds 9849 to 10809 for Qwen3.8-27B) its input and the residual alone.
+_ROWS_ON_CPU, _ROWS_ON_GPU = 5, 2
 _FREES_GROUPS = date(2025, 8, 1)  # ik_llama.cpp's builds keep one group's expanded keys and values at a time since then
 _EXPAND_FROM = 128  # tokens from which ik_llama.cpp's -mla 2 and 3 expand latents instead of absorbing
 
@@ -67,6 +71,7 @@ class Duties:
     staged_bytes: float = 0.0  # the largest expert matrix that is fetched from RAM for large batches
     copies: int = 1
     on_cpu: bool = False
+    first: bool = True  # the device that masks come to, as they come
 
 
 def mask_bytes(layout: Layout, tokens: int, context: int) -> float:
@@ -103,28 +108,38 @@ def compute_bytes(model: Model, layout: Layout, context: int, duties: Duties, se
     mask = mask_bytes(layout, tokens, reserved)
     row = tokens * shape.hidden * _F32
     phases = [_attention(a, layout, tokens, reserved, duties.on_cpu) + mask + _rows(a) * row for a in shape.attentions]
-    phases.append(_dense(shape, tokens) + mask)
+    phases.append(_dense(shape, tokens, duties.on_cpu) + mask)
     staged = duties.staged_bytes
     if shape.active and (duties.experts or staged):
         held = mask if layout.engine is Engine.LLAMA_CPP else 0.0
         phases.append(staged + (2 * shape.active + 2) * row + held)
+        held = _as_masks_come(layout, tokens, reserved, duties)
+        phases.append(staged + held + row if held and staged > held else 0.0)
         if layout.engine is Engine.IK_LLAMA_CPP and staged:  # up and gate are multiplied in one operation
             inner = tokens * shape.active * shape.expert_width * _F32
             phases.append(2 * staged + inner + 4 * row + mask)
     if duties.output:
         phases.append(output_rows(layout, tokens, sequences) * shape.vocabulary * _F32 + row)
-    if is_mask_narrowed(layout) and layout.engine is Engine.LLAMA_CPP:
-        phases.append(tokens * reserved * (_F32 + _F16) + row)
-    extra = (duties.copies - 1) * (mask + row)
-    return max(phases) + extra
+    phases.append(_as_masks_come(layout, tokens, reserved, duties) + row)
+    came = tokens * reserved * _F32 if _as_masks_come(layout, tokens, reserved, duties) else mask
+    return max(phases) + (duties.copies - 1) * (came + row)
+
+
+def _as_masks_come(layout: Layout, tokens: int, context: int, duties: Duties) -> float:
+    """A mask in F32 and in F16 at once, on the first device of llama.cpp's builds that narrow it; what follows fits
+    into the place of the first, but for matrices that are larger.
+    """
+    narrowed = layout.engine is Engine.LLAMA_CPP and is_mask_narrowed(layout) and duties.first and not duties.on_cpu
+    return float(tokens * context * (_F32 + _F16)) if narrowed else 0.0
 
 
 def host_bytes(model: Model, layout: Layout, context: int, copies: int, experts_here: bool) -> float:
     """The host side of a GPU's compute: the mask, as it comes, and the embeddings or, where the CPU computes experts,
-    their outputs.
+    their outputs; beside them embeddings that may come in place of tokens (llama.cpp since build 7774).
     """
     shape, tokens = shapes(model), ubatch(layout, context)
     rows = tokens * shape.active if experts_here else tokens
+    rows += tokens if layout.engine is Engine.LLAMA_CPP and not option(layout, INPUTS) else 0
     element = _F32 if is_mask_narrowed(layout) or not layout.flash_attention else _F16
     return copies * tokens * cells(layout, context) * element + rows * shape.hidden * _F32
 
@@ -134,9 +149,10 @@ def _rows(attention: Attention) -> int:
     return 1 if isinstance(attention, LatentAttention) else 4
 
 
-def _dense(shape: Shapes, tokens: int) -> float:
-    """gate, up and their product, and five rows of the residual stream."""
-    return tokens * (_F32 * (3 * shape.dense + 5 * shape.hidden) + 40)
+def _dense(shape: Shapes, tokens: int, on_cpu: bool) -> float:
+    """gate, up and their product, and rows of the residual stream."""
+    rows = _ROWS_ON_CPU if on_cpu else _ROWS_ON_GPU
+    return tokens * (_F32 * (3 * shape.dense + rows * shape.hidden) + 40)
 
 
 def _attention(attention: Attention, layout: Layout, tokens: int, context: int, on_cpu: bool) -> float:

@@ -13,7 +13,7 @@ from dataclasses import field
 from itertools import accumulate, pairwise
 from operator import mul
 
-from wellfed.frozen import dataclass
+from wellfed.frozen import dataclass, replace
 from wellfed.hardware.machine import Gpu
 from wellfed.models.model import Model
 from wellfed.models.weights import Weights
@@ -23,7 +23,7 @@ from wellfed.perf.identity import per_object, per_object_and_values
 from wellfed.perf.memory.chosen import narrowed
 from wellfed.perf.memory.compute import Duties, compute_bytes
 from wellfed.perf.memory.devices import context_bytes, gpu_capacity_bytes, gpu_free_bytes
-from wellfed.perf.memory.held import Held, expert_layers, residents, weight_sums
+from wellfed.perf.memory.held import Held, expert_layers, residents, weight_sums, widest
 from wellfed.perf.memory.kv import cache_profile, cells, layer_bytes
 from wellfed.perf.memory.llamacpp_place import (
     PIPELINE_COPIES,
@@ -119,24 +119,25 @@ class Packing:
         for index, room in enumerate(self.rooms):
             staged = self.staged[cut] if index == 0 else 0.0
             copies = 1 if cpu_experts else PIPELINE_COPIES
-            end = self._end(sums, position, first, room - margin, staged, copies)
+            end = self._end(
+                sums, position, first, room - margin, Duties(False, False, staged, copies, first=index == 0)
+            )
             counts.append(end - position)
             position = end
             if position > layers:
                 return (*counts, *(0 for _ in self.rooms[index + 1 :]))
         return None
 
-    def _end(self, sums: Sequence[float], start: int, first: int, room: float, staged: float, copies: int) -> int:
+    def _end(self, sums: Sequence[float], start: int, first: int, room: float, duties: Duties) -> int:
         """How far a GPU reaches that begins at layer `start`: one past the last layer with the head on it."""
         layers = len(sums) - 1
         if start < layers:
-            plain = room - self._compute(Duties(False, False, staged, copies))
-            full = room - self._compute(Duties(False, True, staged, copies))
+            plain, full = (room - self._compute(replace(duties, experts=held)) for held in (False, True))
             end = max(start, min(first, _reach(sums, start, plain)), _reach(sums, start, full))
             if end < layers:
                 return end
         holds = self.weights.routed[layers] > self.weights.routed[max(first, min(start, layers))]
-        last = Duties(True, holds, staged if start < layers else 0.0, copies)
+        last = replace(duties, output=True, experts=holds, staged_bytes=duties.staged_bytes if start < layers else 0.0)
         head = self.request.weights.head + self.request.weights.other
         need = sums[layers] - sums[min(start, layers)] + head + self._compute(last)
         return layers + 1 if need <= room else layers
@@ -182,7 +183,8 @@ def _light(weights: Weights, model: Model, count: int, sizes: tuple[float, ...])
 def _largest_matrices(weights: Weights) -> tuple[float, ...]:
     """The largest expert matrix of the first i layers."""
     sums = weight_sums(weights)
-    return tuple(accumulate((matrix_bytes(sums, i) for i in range(len(weights.layers))), max, initial=0.0))
+    wide = widest(weights)
+    return tuple(accumulate((wide * matrix_bytes(sums, i) for i in range(len(weights.layers))), max, initial=0.0))
 
 
 def _room(gpu: Gpu, request: Request) -> float | None:

@@ -6,6 +6,7 @@ from itertools import accumulate
 
 from wellfed.frozen import dataclass
 from wellfed.models.ffn import MoeFfn
+from wellfed.models.gguf_types import TYPES, plain
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part
 from wellfed.models.weights import Weights
@@ -55,6 +56,20 @@ def expert_layers(model: Model) -> tuple[int, ...]:
 
 
 _WHOLE = frozenset({"attn_q_a", "attn_kv_a_mqa"})  # MLA's down projections serve all heads: every rank has them
+
+
+@per_object
+def widest(weights: Weights) -> float:
+    """How much larger the largest expert matrix of a layer is than the mean of its three: one of the mix's widest type
+    beside two of the others.
+    """
+    mix = [(TYPES[plain(kind)].bits, share) for kind, share in weights.mixes.get(Part.ROUTED_EXPERTS, ()) if share]
+    most = max((bits for bits, _ in mix), default=0.0)
+    others = [(bits, share) for bits, share in mix if bits < most]
+    if not others:
+        return 1.0
+    narrow = sum(bits * share for bits, share in others) / sum(share for _, share in others)
+    return 3 * most / (most + 2 * narrow)
 
 
 @per_object

@@ -19,7 +19,7 @@ from wellfed.perf.memory.devices import (
     gpu_capacity_bytes,
     gpu_free_bytes,
 )
-from wellfed.perf.memory.held import Held, weight_sums
+from wellfed.perf.memory.held import Held, weight_sums, widest
 from wellfed.perf.memory.llamacpp_place import (
     Placement,
     cache_bytes,
@@ -122,8 +122,10 @@ def _duties(request: Request, placement: Placement, weights: Held, index: int) -
     staged, single = 0.0, placement.placed
     if single is not None:
         staged = single.staged if index == 0 and fetches_experts(request) else 0.0
-        return Duties(span.output, single.routed.get(f"gpu{index}", 0.0) > 0, staged, copies_of(placement))
+        routed = single.routed.get(f"gpu{index}", 0.0) > 0
+        return Duties(span.output, routed, staged, copies_of(placement), first=index == 0)
     if placement.cpu_experts.layers and span.layers and index == 0 and fetches_experts(request):
         staged = max(matrix_bytes(weights, i) for i in range(placement.cpu_experts.first, placement.cpu_experts.last))
+        staged *= widest(request.weights)
     holds = weights.routed[last] > weights.routed[first]
-    return Duties(span.output, holds, staged, copies_of(placement))
+    return Duties(span.output, holds, staged, copies_of(placement), first=index == 0)

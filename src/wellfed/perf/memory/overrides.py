@@ -18,6 +18,7 @@ from wellfed.models.model import Layer, Model
 from wellfed.models.tensor import Part, Tensor
 from wellfed.models.weights import LayerWeights, Weights
 from wellfed.nouns.layout import SOME_LAYERS, Layout
+from wellfed.perf.memory.held import widest
 from wellfed.perf.memory.split import Span
 
 RAM = "ram"
@@ -116,7 +117,7 @@ def placed(model: Model, weights: Weights, layout: Layout, spans: tuple[Span, ..
                 if field == "routed_experts":
                     routed[device] += share * layer_weights.routed_experts
                     if device == RAM and share and home != RAM:
-                        staged = max(staged, layer_weights.routed_experts / 3)
+                        staged = max(staged, widest(weights) * layer_weights.routed_experts / 3)
     return Placed(total, routed, staged)
 
 
