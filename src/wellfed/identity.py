@@ -17,7 +17,7 @@ from wellfed.catalog.models import Entry, Task, sizes_only
 from wellfed.catalog.name_words import parse, plain, repository_in
 from wellfed.errors import BadInput, UnknownName, Unsupported, WellfedError
 from wellfed.frozen import dataclass, replace
-from wellfed.message import as_text, message, sentence
+from wellfed.message import Listing, as_text, message, sentence
 from wellfed.plain_file import is_there, named_path
 from wellfed.provenance import Assumption
 
@@ -77,12 +77,20 @@ class NamedModel:
 class _NoFile(UnknownName):
     """A path where nothing is, and that tells no model by its name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__("model", name)
+    def __init__(self, name: str, near: tuple[str, ...] = ()) -> None:
+        super().__init__("model", name, near)
         BadInput.__init__(
             self,
             sentence("identity.no-such-file", "{name}: no such file or folder", name=name),
-            sentence("identity.name-files", "name the model's folder or its .gguf file"),
+            as_text(
+                message(
+                    "identity.name-files-near",
+                    "name the model's folder or its .gguf file; models that are called alike: {near}",
+                    near=Listing(near),
+                )
+            )
+            if near
+            else sentence("identity.name-files", "name the model's folder or its .gguf file"),
         )
 
 
@@ -104,7 +112,7 @@ def identify(text: str, hub: str | None = None) -> NamedModel:
         except UnknownName as error:
             if not _is_written_as_path(text):
                 raise
-            raise _NoFile(plain(text)[:_LONGEST_SHOWN]) from error
+            raise _NoFile(plain(text)[:_LONGEST_SHOWN], error.near) from error
     return _cached(repository, text) or _elsewhere(repository, text, hub)
 
 

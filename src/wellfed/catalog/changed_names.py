@@ -79,10 +79,21 @@ _UNREFUSING_WORDS = frozenset(
         "derestricted",
         "decensored",
         "abliteration",
+        "abliterate",
         "prism",
     }
 )
-_UNREFUSING = _UNREFUSING_WORDS | {"huihui", "hauhaucs", "aggressive", "v2", "norm", "preserved", "biprojected"}
+_UNREFUSING = _UNREFUSING_WORDS | {
+    "huihui",
+    "hauhaucs",
+    "aggressive",
+    "v2",
+    "norm",
+    "preserved",
+    "biprojected",
+    "mtp",
+    "ara",
+}
 
 
 # stages of a training that are published beside its end (OLMo-2-7B-SFT, -DPO): the layers are the same. A reward

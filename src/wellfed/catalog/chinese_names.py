@@ -12,7 +12,7 @@ _NAMES: Mapping[str, str] = {
     "通义千问": "qwen", "千问": "qwen", "通义": "qwen",
     "深度求索": "deepseek", "深度探索": "deepseek",
     "智谱清言": "glm", "智谱": "glm", "清言": "",
-    "月之暗面": "kimi", "文心一言": "ernie", "文心": "ernie", "混元": "hunyuan",
+    "月之暗面": "kimi", "文心一言": "ernie", "文心": "ernie", "混元": "hunyuan", "混元翻译": "hy",
     "书生浦语": "internlm", "书生·浦语": "internlm", "书生万象": "internvl", "书生": "intern",
     "百川": "baichuan", "零一万物": "yi", "阶跃星辰": "step", "面壁": "minicpm", "龙猫": "longcat",
     "百灵": "ling", "盘古": "pangu", "豆包": "seed", "小米": "mimo", "羊驼": "llama", "星火": "spark",

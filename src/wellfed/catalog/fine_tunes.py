@@ -8,10 +8,10 @@ tools/model_registry/data/supported_models.json), of which some 700 more are rea
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from wellfed.catalog.model_tables import families, table
-from wellfed.catalog.models import Entry, Task
+from wellfed.catalog.model_tables import entry_ids, families, table
+from wellfed.catalog.models import Entry, Task, entry
 from wellfed.catalog.name_match import matched
 from wellfed.catalog.name_words import NEUTRAL, Name, is_size, parse
 from wellfed.patterns import regex
@@ -44,7 +44,8 @@ _OTHER = frozenset(f"{_OTHER_TOWERS} {_OTHER_HEADS} {_OTHER_LAYERS} {_OTHER_FILE
 _OTHER_FORM = regex(
     r"\d+x\d*|\d+experts?|\d+l|\d+layers?|\d+e|[wa]\d+(?:a\d+)?|\d+bits?|\d+(?:\.\d+)?bpw|nf\d|fp\d+|int\d+"
 )
-# of families that came out since, their makers go on publishing: an unknown word may be a new model of theirs
+# of families that came out since, their makers go on publishing: an unknown word may be a new model of theirs, where
+# neither a person nor a merger's packer has the repository
 _CLOSED = "2025"
 _GENERATION = regex(r"l(2|3|3\.[123])")
 _LONGEST_BASE = 6  # words: deepseek r1 distill qwen 7b
@@ -62,14 +63,63 @@ def base_of(name: Name) -> Entry | None:
         for start in range(len(words) - length + 1):
             base = _base(words[start : start + length])
             if base is not None:
-                if not base.released or base.released >= _CLOSED:
+                if (not base.released or base.released >= _CLOSED) and not _is_tuner(name, start):
                     return None
                 if name.owner == (base.repository or "").partition("/")[0].lower():
                     return None  # its publisher's: another model of the family, or a slip
-                if base.task is not Task.TEXT and start > 0:
+                if base.task is not Task.TEXT and start > 0 and not name.is_gguf:  # whose towers are apart
                     return None  # what goes before a model that sees may be another tower: Sa2VA-Qwen3-VL-4B
                 return base if all(map(_says_nothing, (*words[:start], *words[start + length :]))) else None
-    return None
+    return _taken_apart(words, name)
+
+
+def _taken_apart(words: tuple[str, ...], name: Name) -> Entry | None:
+    """The Llama of a name with words between family, generation and size: 'Llama-3-Lumimaid-8B', 'L3.3-Nevoria-70b'.
+
+    Mergers of Llama write so; of other families a word between may be a variant of the maker's.
+    """
+    sizes = [word for word in words if is_size(word)]
+    numbers = [at for at in range(len(words)) if _is_llama_s(words, at)]
+    if len(sizes) != 1 or len(numbers) != 1:
+        return None
+    generation = words[numbers[0]].removeprefix("l")
+    base = _base(("llama", generation, sizes[0]))
+    if base is None or not base.released or base.released >= _CLOSED:
+        return None
+    if name.owner == (base.repository or "").partition("/")[0].lower():
+        return None
+    rest = [word for at, word in enumerate(words) if word not in ("llama", sizes[0]) and at != numbers[0]]
+    return base if all(map(_says_nothing, rest)) else None
+
+
+def _is_llama_s(words: tuple[str, ...], at: int) -> bool:
+    """Whether a word tells a Llama's generation: L3.3, or a number behind the family or before the size."""
+    beside = words[at - 1 : at] == ("llama",) or ("llama" in words and any(map(is_size, words[at + 1 : at + 2])))
+    return bool(_GENERATION.fullmatch(words[at])) or (beside and bool(_LLAMAS.fullmatch(words[at])))
+
+
+_LLAMAS = regex(r"2|3|3\.[123]")
+
+
+def _is_tuner(name: Name, start: int) -> bool:
+    """Whether GGUF files are of somebody who publishes other people's models changed, none of a family of his own.
+
+    Of a file without an owner: whether words stand before the base (`start`); its maker's own begin with the family.
+    """
+    owner = name.owner or name.maker
+    return name.is_gguf and (owner not in _publishers() | _PACKERS if owner else start > 0)
+
+
+@cache
+def _publishers() -> frozenset[str]:
+    """Owners of models that share no other one's layers."""
+    apart = (entry(identity).repository for identity in entry_ids() if "like" not in table(identity))
+    return frozenset(repository.partition("/")[0].lower() for repository in apart if repository)
+
+
+# who packs new models on the day they come out, beside other people's fine-tunes
+_PACKERS = frozenset({"unsloth", "bartowski", "lmstudio-community", "mlx-community", "ggml-org", "ubergarm", "aessedai",
+                      "redhatai", "neuralmagic", "cyankiwi", "quanttrio", "amd", "intel", "lmstudio"})  # fmt: skip
 
 
 def _in_full(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,7 +137,7 @@ def _base(words: tuple[str, ...]) -> Entry | None:
     generation = any(word[:1].isdigit() and not is_size(word) for word in words) or any(map(_numbered, words))
     if words[0] not in families() or not any(map(is_size, words)):
         return None
-    if not generation and words[0] not in _OF_ONE_GENERATION:
+    if not generation and words[0] not in _OF_ONE_GENERATION and words[:2] != ("gpt", "oss"):
         return None
     chosen = matched(frozenset(words))
     if chosen is None or not chosen.has_config or chosen.task not in (Task.TEXT, Task.VISION_LANGUAGE):

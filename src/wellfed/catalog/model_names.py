@@ -25,6 +25,7 @@ from wellfed.catalog.model_tables import families, tags
 from wellfed.catalog.models import Entry, by_id, entry, exactly, repackaging, sizes_only, written_together
 from wellfed.catalog.name_match import largest, matched, written_alike
 from wellfed.catalog.name_words import Name, parse, plain, repository_in
+from wellfed.catalog.named_formats import MLX_OWNERS
 from wellfed.catalog.other_kinds import DraftModel, NotALanguageModel, Projector, is_draft, kind_by_words
 from wellfed.errors import UnknownName
 from wellfed.frozen import replace
@@ -108,6 +109,8 @@ def loose(text: str) -> Identity:
     words = name.distinguishing
     if _foreign_family(text, name):
         raise _unknown(shown, words)
+    if _is_head(name):
+        raise DraftModel(shown)
     chosen = _undiminished(name) if _FULL in words else matched(words) or written_alike(words, name.core)
     if chosen is not None and lacks_its_size(chosen, name):
         raise _unknown(shown, words)
@@ -124,8 +127,6 @@ def loose(text: str) -> Identity:
     longer = at_context(name) or as_said(name)
     if longer is not None:
         return longer
-    if _PACKED_OWNER.match(name.core) and (name.is_gguf or name.owner == _PREFIXING or "exl" in (name.format or "")):
-        return _without_prefix(text, name)
     if is_draft(re.findall(r"[a-z]+\d?", name.core.lower())):
         raise DraftModel(shown)
     if "mmproj" in words:
@@ -133,10 +134,21 @@ def loose(text: str) -> Identity:
     kind = kind_by_words(name.core)
     if kind is not None:
         raise NotALanguageModel(shown, kind)
+    if _PACKED_OWNER.match(name.core) and (name.is_gguf or name.owner == _PREFIXING or "exl" in (name.format or "")):
+        return _without_prefix(text, name)
     fine_tune = tuned(name)
     if fine_tune is not None:
         return fine_tune
     raise _unknown(shown, words, written_together(name.core))
+
+
+# mlx-vlm loads the prediction layers of a model from a repository of their own (mlx-community/Qwen3.8-27B-MTP-4bit)
+_HEAD = regex(r"[-_]MTP[-_](?:\d(?:\.\d)?bit|bf16|fp16|(?:mx|nv)fp[48])$", re.IGNORECASE, of=("mtp",))
+
+
+def _is_head(name: Name) -> bool:
+    """Whether a repository for MLX holds the layers that predict ahead alone."""
+    return name.owner in MLX_OWNERS and _HEAD.search(name.text.strip()) is not None
 
 
 def _unknown(shown: str, words: frozenset[str], together: str | None = None) -> UnknownName:

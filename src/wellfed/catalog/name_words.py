@@ -44,7 +44,7 @@ NEUTRAL = frozenset(_SAYING_NOTHING.split())
 _BRAND_WORDS = (
     "nvidia meta google microsoft ibm openai mistralai moonshotai moonshot zai thudm zhipuai zhipu alibaba tencent "
     "baidu bytedance xai lgai ai21 tiiuae cohere amazon apple unsloth bartowski mradermacher ubergarm lmstudio "
-    "thebloke arcee c4ai upstage"
+    "thebloke arcee c4ai upstage databricks"
 )
 _OWNER_WORDS = (
     "qwen deepseek-ai meta-llama z-ai zai-org liquidai minimaxai stepfun-ai xiaomimimo ibm-granite inclusionai "
@@ -129,7 +129,7 @@ _FORMAT = regex(
     r"IQ[1-4][ -]?(?:XXS|XS|NL|[SM])|Q[458][ -]?[01]|I?Q[1-8]|TQ[12]_0|I2_S)"
     r"|(?:MX|NV)FP[468](?:A16)?(?:[_-]MOE)?|BF16|FP(?:32|16|8|4)(?:[_-](?:dynamic|block|static|per-?tensor))*|F(?:32|16)|E4M3"
     r"|GPTQ(?:Model)?|AWQ|HQQ|AQLM|VPTQ|torchao|Quark|autoround|auto-round|bnb|bitsandbytes|NF4"
-    r"|EXL[23]|MLX|DWQ|QAT|OptiQ"
+    r"|EXL[23]|MLX|DWQ|QAT|OptiQ|oQ[2-8](?:\.\d)?e?|PARO|GSQ(?:-RCO)?"
     r"|compressed-tensors|HIGGS|SINQ|QuIP(?:-?sharp)?|EETQ|Quanto|ParoQuant|SpinQuant|FP6|v\d+-k\d+-\d+-woft"
     r"|U?INT[2348](?:[_-]mixed)?|W[48]A(?:16|[48])(?:FP8)?(?:S?C8|SC)?|(?<!\d\.)\d(?:\.\d+)?[ -]?(?:bits?|bpw)"
     r"|ONNX(?:[-_](?:ryzenai|1\.\d|hybrid|npu|cpu|gpu|cuda|dml|directml|web|genai|mobile))*"
@@ -137,9 +137,9 @@ _FORMAT = regex(
     r")(?![A-Za-z0-9])(?!\.\d)",
     re.IGNORECASE,
     of=(
-        *(f"q{bits}" for bits in range(1, 9)), "i2_s", "fp", "f16", "f32", "e4m3", "nf4", "int", "w4a", "w8a", "bit",
-        "bpw", "ptq", "awq", "hqq", "aqlm", "torchao", "quark", "autoround", "auto-round", "bnb", "exl", "mlx", "dwq",
-        "qat", "optiq", "compressed-tensors", "higgs", "sinq", "quip", "eetq", "quant", "woft", "onnx", "openvino",
+        *(f"q{bits}" for bits in range(1, 9)), *(f"oq{bits}" for bits in range(2, 9)), "i2_s", "fp", "f16", "f32", "e4m3", "nf4", "int",
+        "w4a", "w8a", "bit", "bpw", "paro", "gsq", "ptq", "awq", "hqq", "aqlm", "torchao", "quark", "autoround",
+        "auto-round", "bnb", "exl", "mlx", "dwq", "qat", "optiq", "compressed-tensors", "higgs", "sinq", "quip", "eetq", "quant", "woft", "onnx", "openvino",
         "coreml", "tensorrt", "trt", "litert",
     ),
 )  # fmt: skip
@@ -179,8 +179,9 @@ _RELEASE = regex(r"\x01[-_](?:v[2-9]|preview)(?![\w.])", re.IGNORECASE, of=("\x0
 # it runs on, that prediction layers come along, and APEX (mixes of GGUF types by importance)
 _DETAIL = regex(
     r"(?<![A-Za-z0-9.])(?:h[68]|(?:32|64|128|1024)g|g(?:s|roup)?_?(?:32|64|128)|marlin|actorder|a?sym|unsloth|dynamic|"
-    r"quantized|calibrated|ud|imat|quarot|mtp|floatmtp|kv|inc|vortex-v\d|pv|[12]x\d{1,2}|apex|lmhead|float16|cpu|npu|"
-    r"310p?|vllm|tp\d{1,2}|int8mix|fp16mix|(?:un)?compressed)(?![A-Za-z0-9.])",
+    r"quantized|calibrated|ud|imat|quarot|mtp|floatmtp|kv|inc|vortex-v\d|pv|[12]x\d{1,2}|lmhead|"
+    r"apex(?:[-_]mtp)?(?:[-_](?:i[-_])?(?:mini|nano|compact|balanced|quality))?|float16|cpu|npu|"
+    r"310p?|vllm|pure|compact|hb16|tp\d{1,2}|int8mix|fp16mix|(?:un)?compressed)(?![A-Za-z0-9.])",
     re.IGNORECASE,
 )
 _TOKEN = regex(r"[a-z0-9]+(?:(?<=\d)\.(?=\d)[0-9a-z]+)*|[^\W\d_a-z]+")  # letters of other scripts are words too

@@ -15,7 +15,7 @@ from wellfed.models.checkpoint_formats import GGUF
 from wellfed.models.model import Model
 from wellfed.patterns import regex
 
-_MLX_OWNERS = frozenset({"mlx-community", "lmstudio-community"})
+MLX_OWNERS = frozenset({"mlx-community", "lmstudio-community"})
 _MLX_MODES = {"mxfp4": 4, "mxfp8": 8, "nvfp4": 4}
 # converters that leave multi-token-prediction layers out of what they write
 _WITHOUT_PREDICTORS = frozenset({"mlx", "exl2", "exl3"})
@@ -57,7 +57,7 @@ def _settings(name: Name) -> Mapping[str, Any] | None:
     bits = next((float(match[1]) for part in parts if (match := _BITS.fullmatch(part))), None)
     method = next((part for part in parts if part in _SETTINGS), None)
     mode = next((part for part in parts if part in _MLX_MODES), None)
-    if method == "mlx" or (method is None and name.owner in _MLX_OWNERS and (bits or mode)):
+    if method == "mlx" or (method is None and name.owner in MLX_OWNERS and (bits or mode)):
         rest = next((int(part[1]) for part in parts if _REST.fullmatch(part)), None)
         return _mlx(bits, mode) if mode is None or rest is None else _mlx_beside(mode, rest)
     if vectors := _VECTORS.search(name.format or ""):

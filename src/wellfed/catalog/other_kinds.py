@@ -87,12 +87,13 @@ _KINDS: Mapping[str, str] = {
     "speech synthesis": r"""\w*tts\d* tts\w* voicegenerator\w* voicedesign\w* customvoice voicesculptor vibevoice\w*
         kokoro\w* cosyvoice\d* chatterbox\w* sovits voxcpm\d* zonos\w* styletts\d* melotts bark vocoder bigvgan\w*
         hifigan vocos xcodec soundstorm orpheus omnivoice dramabox editx moshi\w* personaplex s3tokenizer\w*
-        encodec\w* dacvae codec\d*""",
+        encodec\w* dacvae codec\d* vevo\d* piper \w*vits\d* voicechat matcha fastspeech\d*""",
     "speech recognition": r"""\w*asr\d* whisper\w* parakeet\w* canary wav2vec\d* hubert \w*paraformer\w* sensevoice\w*
         moonshine transcribe\w* stt diarization pyannote conformer speechbrain vad diarize\w* \w*sortformer diar
-        titanet w2v unispeech mms wavlm data2vec""",
+        titanet w2v unispeech mms wavlm data2vec eres2net\w* campplus ecapa\w*""",
     "video": r"""\w*video(?:gen|edit)? wan\d*(?:\.\d+)? wanx ltxv? cogvideox? mochi opensora animatediff skyreels t2v
-        i2v ti2v s2v r2v vace text2video image2video text2world video2world seedance longvie svd sora mova""",
+        i2v ti2v s2v r2v vace text2video image2video text2world video2world seedance longvie svd sora mova ref2va
+        dreamrelation""",
     "image": r"""\w*image(?:edit|gen)? sdxl sd\d(?:\.\d+)? sd flux(?:\.?\d+)? kolors pixart sana kandinsky\d* hidream
         auraflow chroma\d* hunyuandit dit text2image txt2img img2img t2i i2i controlnet inpainting inpaint lumina
         omnigen\d* seedream deepfloyd dreamshaper animagine cogview\d* lcm upscaler \w*esrgan vae \w*diffusers
@@ -105,7 +106,8 @@ _KINDS: Mapping[str, str] = {
     "detection and segmentation": r"""yolo\w* \w*detr sam\d*(?:\.\d+)? dinov?\d* \w*dino owlvit owlv\d segformer
         mask2former maskformer deeplab\w* detection detector segmentation depth midas det \w*doclayout\w* layout
         perception locateanything locate""",
-    "image classification and embedding": r"""vit deit resnet\d* convnext\w* swin\w* efficientnet\w* \w*clip
+    "image classification and embedding": r"""vit deit beit\w* mobilenet\w* mobilevit\w* regnet\w* maxvit\w* densenet\d*
+        vgg\d* resnet\d* convnext\w* swin\w* efficientnet\w* \w*clip
         \w*siglip\d* webssl vjepa\d* tipsv\d videoprism radio""",
     "robot action": r"openvla smolvla gr00t vla pi0\d* alpamayo",
     "world model": r"cosmos\d*",
