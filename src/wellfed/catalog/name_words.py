@@ -137,10 +137,10 @@ _FORMAT = regex(
     r")(?![A-Za-z0-9])(?!\.\d)",
     re.IGNORECASE,
     of=(
-        *(f"q{bits}" for bits in range(1, 9)), *(f"oq{bits}" for bits in range(2, 9)), "i2_s", "fp", "f16", "f32", "e4m3", "nf4", "int",
-        "w4a", "w8a", "bit", "bpw", "paro", "gsq", "ptq", "awq", "hqq", "aqlm", "torchao", "quark", "autoround",
-        "auto-round", "bnb", "exl", "mlx", "dwq", "qat", "optiq", "compressed-tensors", "higgs", "sinq", "quip", "eetq", "quant", "woft", "onnx", "openvino",
-        "coreml", "tensorrt", "trt", "litert",
+        *(f"q{bits}" for bits in range(1, 9)), *(f"oq{bits}" for bits in range(2, 9)), "i2_s", "fp", "f16", "f32",
+        "e4m3", "nf4", "int", "w4a", "w8a", "bit", "bpw", "paro", "gsq", "ptq", "awq", "hqq", "aqlm", "torchao",
+        "quark", "autoround", "auto-round", "bnb", "exl", "mlx", "dwq", "qat", "optiq", "compressed-tensors", "higgs",
+        "sinq", "quip", "eetq", "quant", "woft", "onnx", "openvino", "coreml", "tensorrt", "trt", "litert",
     ),
 )  # fmt: skip
 
