@@ -151,7 +151,7 @@ def _options(row: Row, engine: Engine) -> tuple[tuple[str, str], ...]:
         options.append(("cpu_offload_gb", offload[1]))
     version = _version(row)
     if version is not None and version < _FIRST_V1:
-        options += [("max_num_seqs", "256"), ("batch_tokens", "2048"), ("sampler_bytes", "4"), ("nccl_gib", "0.1")]
+        options += [("max_num_seqs", "256"), ("batch_tokens", "2048"), ("sampler_bytes", "38.3"), ("nccl_gib", "0.1")]
     elif engine is Engine.VLLM and (version is None or version < _NOTHING_SORTED):
         unsorted = version is not None and version <= _LAST_UNSORTED
         options += [("sampler_bytes", "17" if unsorted else "38.3"), ("nccl_gib", "0.42")]

@@ -88,7 +88,8 @@ _ONLY_IK = frozenset({
 _WINDOWS_PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:|\.{1,2})\\[^\s\"'*|()]*")
 _TABBY = frozenset({"--model-name", "--model-dir", "--cache-mode", "--cache-size", "--max-seq-len"})  # of TabbyAPI
 _FLAGS_OF = {  # variables that no flag of their engine stands for
-    "VLLM_PP_LAYER_PARTITION": "pp-layer-partition", "LMCACHE_MAX_LOCAL_CPU_SIZE": "lmcache-max-local-cpu-size",
+    "VLLM_PP_LAYER_PARTITION": "pp-layer-partition", "VLLM_USE_V1": "use-v1",
+    "LMCACHE_MAX_LOCAL_CPU_SIZE": "lmcache-max-local-cpu-size",
 }  # fmt: skip
 _VARIABLE = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)", re.DOTALL)
 

@@ -122,7 +122,7 @@ _VLLM: Mapping[str, Setter] = {
     "cpu-offload-gb": option("cpu_offload_gb", gibibytes),
     "kv-offloading-size": option("kv_ram_gib", gibibytes),
     "kv-transfer-config": kv_transfer, "lmcache-max-local-cpu-size": lmcache_size,
-    "pp-layer-partition": stage_layers,
+    "pp-layer-partition": stage_layers, "use-v1": flag("v1"),
     "enable-lora": flag("lora"), "max-loras": option("loras", count_of),
     "max-lora-rank": option("lora_rank", count_of),
     "eplb-config": redundancy, "num-redundant-experts": option("redundant_experts", count_of),

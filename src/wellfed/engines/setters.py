@@ -361,8 +361,16 @@ def media_bounds(text: str) -> Change:
     else:
         counts = [int(pair.partition("=")[2]) for pair in text.split(",")]
     if not counts or any(counts):
-        return lambda layout: layout
+        limits, loaded = option("media_limits", str)(_as_json(text)), option("language_only", str)("0")
+        return lambda layout: limits(loaded(layout))
     return option("language_only", str)("1")
+
+
+def _as_json(text: str) -> str:
+    """`image=2,video=0` as newer versions write it."""
+    if text.lstrip().startswith("{"):
+        return text
+    return json.dumps({pair.partition("=")[0]: int(pair.partition("=")[2]) for pair in text.split(",")})
 
 
 def tower_mode(text: str) -> Change:

@@ -14,6 +14,7 @@ from wellfed.frozen import dataclass, replace
 from wellfed.message import Listing, message
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
+from wellfed.perf.memory.budget import MOE_CHUNK
 from wellfed.perf.memory.compute import INPUTS, LOGITS, MASK
 from wellfed.perf.memory.pools import GROUP_RULE, WINDOWS_SINCE
 from wellfed.perf.memory.serving import BY_GROUPS
@@ -44,14 +45,23 @@ _HEAD_FIRST_BUILD = 7467
 _FLASH_BUILD = 6325  # flash attention where nobody names it (pull request 15434, end of August 2025)
 # The lightning indexer as one operation (pull request 24231, open until July 2026; the month of its merge is assumed).
 _FUSED_INDEXER_BUILD = 10_200
-# Where the first engine served by default it profiled prompts whole (0.8 had both, by card and model: assumed so).
-_FIRST_V1, _LAST_UNSORTED, _FIRST_LATENT = (0, 9, 0), (0, 11, 0), (0, 7, 0)
+# The second engine serves by default since 0.8, but for FP8 caches and pipelines until 0.9 (`_is_v1_supported_oracle`
+# of vllm/engine/arg_utils.py, 0.8.5); VLLM_USE_V1 chooses. The first one profiled prompts whole.
+_FIRST_V1, _ALWAYS_V1 = (0, 8, 0), (0, 9, 0)
+CHOSEN_ENGINE = "v1"  # the option: what VLLM_USE_V1 says
+# FlashInfer's sampler, which sorts nothing, by default in 0.11.0 (2.12 GiB of Mistral-Small-3.2 in llm-d-planner's
+# logs; 5.5 of Qwen3 in others); which others have it only where somebody installs it.
+_UNSORTED, _FIRST_LATENT = (0, 11, 0), (0, 7, 0)
+# Tokens that experts take at a time: 64k before 0.6 (pull request 7995), then 32k, 16k since December 2025; all since
+# the spring of 2026 (issues 30620, 47127; both versions: assumed).
+_MOE_32K, _MOE_16K, _MOE_WHOLE = (0, 6, 0), (0, 14, 0), (0, 18, 0)
 # Room for graphs and 0.92 of the memory: in the sources of 0.20.2, not in those of 0.19.1. Since then the log's tokens
 # are a request's, as often as it fits; before, the pool's blocks divided by groups of layers.
 _GRAPHS_IN_BUDGET = (0, 20, 0)
 # Kinds of layers whose counts are nearly alike share one size of group: by 25 % in 0.13.0, by 50 % in 0.19.1.
 _NEARLY_ALIKE, _MORE_ALIKE = (0, 13, 0), (0, 18, 0)
 # Sampling without sorting (pull request 33538: 5.64 GiB in 0.16, 2.23 in 0.17 of Qwen3-14B), and what is beside torch.
+# With more than two ranks it has what a reducing switch needs before, too (issue 21348: 8.11 GiB of cache in 0.9).
 # Two passes in flight are kept apart (pull request 47728 of summer 2026, after 0.23; vllm-ascend, pull request 13518).
 _PASSES_APART = (0, 24, 0)
 _NOTHING_SORTED, _MORE_BESIDE_TORCH = (0, 17, 0), (0, 18, 0)
@@ -103,7 +113,7 @@ class Version:
         if self.is_front:
             return self._in_front(layout, model)
         set_options = {key for key, _ in layout.options}
-        switches = tuple(pair for pair in _switches(self, model) if pair[0] not in set_options)
+        switches = tuple(pair for pair in _switches(self, model, layout) if pair[0] not in set_options)
         changed = replace(layout, version=self.text, options=(*layout.options, *switches))
         return replace(changed, latent_cache=False) if _expands_latents(self) else changed
 
@@ -182,14 +192,14 @@ def _months(month: str) -> int:
     return 12 * int(year) + int(number)
 
 
-def _switches(version: Version, model: Model) -> tuple[tuple[str, str], ...]:
+def _switches(version: Version, model: Model, layout: Layout) -> tuple[tuple[str, str], ...]:
     if version.engine is Engine.LLAMA_CPP:
         return _llama_switches(version.numbers[0])
     if version.engine is Engine.IK_LLAMA_CPP:
         return (("built", version.text),)
     if version.engine is Engine.SGLANG:
         return _sglang_switches(version.numbers)
-    return _vllm_switches(version.numbers, model) if version.engine is Engine.VLLM else ()
+    return _vllm_switches(version.numbers, model, layout) if version.engine is Engine.VLLM else ()
 
 
 # From which version on SGLang reserves by which rule; where a version between two that were read changed it is assumed.
@@ -219,7 +229,16 @@ def _llama_switches(build: int) -> tuple[tuple[str, str], ...]:
     return (("build", f"b{build}"), *rows, *masks, *indexer, *((WHOLE_WINDOWS,) if build < _WINDOWS_BUILD else ()))
 
 
-def _vllm_switches(numbers: tuple[int, ...], model: Model) -> tuple[tuple[str, str], ...]:
+def is_first_engine(numbers: tuple[int, ...], layout: Layout) -> bool:
+    """Whether vLLM serves by its first engine (V0), in so old a version or as told."""
+    said = dict(layout.options).get(CHOSEN_ENGINE)
+    if said is not None and numbers < _NO_VOLTA:
+        return said != "1"
+    second = numbers >= _FIRST_V1 and layout.pipeline_parallel == 1 and not layout.kv_type.startswith("fp8")
+    return numbers < _ALWAYS_V1 and not second
+
+
+def _vllm_switches(numbers: tuple[int, ...], model: Model, layout: Layout) -> tuple[tuple[str, str], ...]:
     options: list[tuple[str, str]] = []
     if numbers < _GRAPHS_IN_BUDGET:
         options += [("graphs_in_budget", "0"), ("gpu_memory_utilization", "0.9"), (BY_GROUPS, "1")]
@@ -228,15 +247,22 @@ def _vllm_switches(numbers: tuple[int, ...], model: Model) -> tuple[tuple[str, s
     two_widths = model.architecture.startswith("gemma4")
     if numbers < (_TWO_WIDTHS_APART if two_widths else _WINDOWS_APART):
         options.append(("swa_full", "1"))
-    if numbers < _FIRST_V1:  # profiled with 256 sequences and one copy of the logits
-        options += [("max_num_seqs", "256"), ("sampler_bytes", "4"), ("nccl_gib", "0.1")]
+    first = is_first_engine(numbers, layout)
+    if first:  # profiled with 256 sequences, their logits sorted on the first rank
+        options += [("max_num_seqs", "256"), ("sampler_bytes", "38.3"), ("nccl_gib", "0.1")]
         options.append(("v0", "chunks" if numbers >= _FIRST_CHUNKS else "whole"))
     elif numbers < _NOTHING_SORTED:
-        options.append(("sampler_bytes", "17" if numbers <= _LAST_UNSORTED else "38.3"))
+        options.append(("sampler_bytes", "17" if numbers == _UNSORTED else "38.3"))
+    if numbers < _MOE_WHOLE:
+        chunk = 16_384 if numbers >= _MOE_16K else 32_768 if numbers >= _MOE_32K else 65_536
+        options.append((MOE_CHUNK, str(chunk)))
     if numbers < _PASSES_APART:
         options.append(("passes_in_flight", "1"))
     if numbers < _MORE_BESIDE_TORCH:
-        options += [("non_torch_gib", "0.13"), *((("nccl_gib", "0.42"),) if numbers >= _FIRST_V1 else ())]
+        options += [
+            ("non_torch_gib", "0.13"),
+            *((("nccl_gib", "0.42"),) if layout.tensor_parallel <= 2 and not first else ()),
+        ]
     return tuple(options)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from wellfed.engines.media import media_words
 from wellfed.engines.placement import binding, rank_cpus
 from wellfed.engines.servers import servers
 from wellfed.engines.spec import HEAD_TO_NAME, Endpoint, LaunchSpec, is_made_at_start, ranges
@@ -19,7 +20,8 @@ FLAGS = (
     "--enforce-eager", "--decode-context-parallel-size", "--speculative-config", "--distributed-executor-backend",
     "--kv-cache-memory-bytes", "--dtype", "--load-format", "--kv-offloading-size",
     "--kv-transfer-config", "--enable-lora", "--max-loras",
-    "--max-lora-rank", "--limit-mm-per-prompt", "--mm-processor-kwargs", "--prefill-context-parallel-size",
+    "--max-lora-rank", "--limit-mm-per-prompt", "--language-model-only", "--mm-processor-kwargs",
+    "--prefill-context-parallel-size",
 )  # fmt: skip
 
 
@@ -64,7 +66,7 @@ def _picture_words(plan: Plan) -> list[str]:
     pictures, most = plan.workload.pictures, dict(plan.layout.options).get("image_max_pixels")
     words = ["--mm-processor-kwargs", json.dumps({"max_pixels": int(most)})] if most else []
     if pictures is None or not pictures.count:
-        return words
+        return [*words, *media_words(plan.layout)]
     return [*words, "--limit-mm-per-prompt", json.dumps({"image": pictures.count, "video": 0})]
 
 

@@ -47,6 +47,7 @@ class Tower:
     window: int = 0
     full_blocks: int = 0
     most_parameters: float = float("inf")  # of models whose tower counts no more than this
+    positions: int = 0  # values of a patch that are alive while a learned grid of positions is stretched to a picture
 
     @property
     def parameters(self) -> float:

@@ -74,6 +74,10 @@ def candidates(
     if goal.versions:
         versions = {version.engine: version for version in goal.versions}
         layouts = (versions[x.engine].applied(x, model) if x.engine in versions else x for x in layouts)
+    if workload.pictures is None:
+        from wellfed.planner.pictured import text_only
+
+        layouts = text_only(layouts, model)
     if goal.pins:
         layouts = pinned(layouts, machine, model, goal, refused)
     yield from layouts if goal.speculation is None else with_drafts(layouts, goal.speculation, workload, refused)

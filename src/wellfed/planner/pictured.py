@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from wellfed.catalog.sights import sight_of, tower_parameters
 from wellfed.engines.capabilities import CAPABILITIES
+from wellfed.engines.media import makes_room, without_towers
 from wellfed.errors import BadInput
 from wellfed.message import message, sentence
 from wellfed.models.model import Model
@@ -15,8 +16,9 @@ from wellfed.models.pictures import Pictures, Seen
 from wellfed.models.tensor import Part
 from wellfed.nouns.layout import Layout
 from wellfed.nouns.workload import PRESETS, Workload
+from wellfed.perf.identity import per_object
 from wellfed.perf.memory.kv import LOCAL
-from wellfed.perf.memory.towers import ON_CPU, ON_GPU, PLACE
+from wellfed.perf.memory.towers import ON_CPU, ON_GPU, PLACE, as_seen
 from wellfed.planner.refusal import Refusal
 from wellfed.provenance import Assumption
 
@@ -120,3 +122,26 @@ def with_pictures(layouts: Iterable[Layout], refused: list[Refusal]) -> Iterator
             yield replace(layout, options=(*layout.options, (PLACE, place)))
         else:
             yield layout
+
+
+@per_object
+def unasked(model: Model) -> Pictures | None:
+    """What engines make room for though a question brings no pictures; None where the model sees none."""
+    sight = sight_of(model)
+    if sight is None:
+        return None
+    return Pictures(0, 0, 0, Seen(0, 0, 0), sight, sight.tower(tower_parameters(model)), largest(sight))
+
+
+def text_only(layouts: Iterable[Layout], model: Model) -> Iterator[Layout]:
+    """The layouts for a question without pictures: where the engine can, towers are left away."""
+    sees = bool(tower_parameters(model)) or unasked(model) is not None
+    return (without_towers(layout) if sees else layout for layout in layouts)
+
+
+def as_served(load: Workload, layout: Layout, model: Model) -> Workload:
+    """The load with its pictures as the engine sees them, or with the room that it makes for pictures unasked."""
+    if load.pictures is not None or not makes_room(layout):
+        return as_seen(load, layout)
+    room = unasked(model)
+    return load if room is None else replace(load, pictures=room)

@@ -24,7 +24,6 @@ from wellfed.nouns.workload import Workload
 from wellfed.perf.estimate import estimate, speeds
 from wellfed.perf.memory import spare_bytes
 from wellfed.perf.memory.kv import kv_element_bytes
-from wellfed.perf.memory.towers import as_seen
 from wellfed.planner import speculate
 from wellfed.planner.candidates import candidates
 from wellfed.planner.dominated import Dominated
@@ -32,6 +31,7 @@ from wellfed.planner.floors import fastest
 from wellfed.planner.goal import Goal, Objective, coarseness, kv_coarseness
 from wellfed.planner.kinds import kind_of
 from wellfed.planner.offloads import as_many_as_fit
+from wellfed.planner.pictured import as_served
 from wellfed.planner.ranking import Outs, Ranking
 from wellfed.planner.refusal import Refusal
 from wellfed.planner.standings import Contender, Rank, Standings
@@ -205,7 +205,8 @@ class Search:
 
     def _holds(self, layout: Layout) -> bool:
         model_weights = self.file_weights or weights(self.model, self.quantisation(layout.quantisation))
-        return (spare_bytes(Request(self.machine, self.model, model_weights, layout, self.workload)) or 0.0) >= 0
+        load = as_served(self.workload, layout, self.model)
+        return (spare_bytes(Request(self.machine, self.model, model_weights, layout, load)) or 0.0) >= 0
 
     def _requests(self, layouts: Iterable[Layout], users: tuple[int, ...], dominated: Dominated) -> Iterator[Request]:
         weights_in = cache(self._weights)
@@ -249,7 +250,7 @@ class Search:
             ):
                 load = self.workload  # more slots than users change nothing
                 load = load if concurrency == load.concurrency else replace(load, concurrency=concurrency)
-                yield as_seen(load, layout)
+                yield as_served(load, layout, self.model)
 
     def _enough(self, slots: tuple[int, ...], users: int) -> tuple[int, ...]:
         """How many slots of those that an engine is tried with are tried for so many users."""

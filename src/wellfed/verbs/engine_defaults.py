@@ -9,28 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from wellfed.catalog.sights import sight_of, tower_parameters
 from wellfed.engines import ollama
 from wellfed.engines.command_line import Command
 from wellfed.engines.ollama_place import layers_on
 from wellfed.engines.versions import Version, has_auto_slots, is_ollama, static_rule, with_head
 from wellfed.hardware.machine import Gpu, Machine
-from wellfed.models.picture_rules import largest
-from wellfed.models.pictures import Pictures, Seen
 from wellfed.nouns.layout import ALL_GPU, CPU_ONLY, EXPERTS_ON_CPU, DraftKind, Engine, Layout, Offload
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory import ledgers
 from wellfed.perf.memory.buffers import TOO_LARGE
 from wellfed.perf.memory.devices import gpu_capacity_bytes, gpu_free_bytes, ram_capacity_bytes
 from wellfed.perf.memory.fill import can_fill, fullest
-from wellfed.perf.memory.shards import LANGUAGE_ONLY
 from wellfed.perf.memory.static_share import chunk_and_graphs
 from wellfed.perf.memory.towers import local_tower
+from wellfed.planner.pictured import as_served
 from wellfed.units import GIB, MIB
 
 # vLLM's sequences and tokens of a pass (`get_batch_defaults` of vllm/engine/arg_utils.py, 0.8.5 to 0.32.0).
 _SMALL_GPU, _LARGE_GPU, _LARGEST_GPU = (256, 2048), (1024, 8192), (1024, 16384)
 _LARGE_GPU_BYTES, _LARGEST_GPU_BYTES = 70 * GIB, 160 * GIB
+_SECOND_ENGINE = (0, 8, 0)
 _A100_IS_SMALL, _HAS_LARGEST = (0, 9, 0), (0, 28, 0)  # read in 0.9.0 but not in 0.8.5, in 0.28.0 but not in 0.26.0
 AUTO_SLOTS = 4  # llama.cpp's server, over one cache
 _FIT_MARGIN_BYTES, _FIT_LEAST = GIB, 4096  # llama.cpp's --fit-target and --fit-ctx
@@ -97,6 +95,8 @@ def _memory_bytes(gpu: Gpu) -> float:
 def _vllm_defaults(gpu: Gpu, version: Version | None) -> tuple[int, int]:
     """Sequences and tokens of a pass of vLLM's server: by the card's memory, an A100 as if it had little."""
     size, numbers = _memory_bytes(gpu), version.numbers if version is not None else _HAS_LARGEST
+    if numbers < _SECOND_ENGINE:
+        return _SMALL_GPU
     if size >= _LARGEST_GPU_BYTES and numbers >= _HAS_LARGEST:
         return _LARGEST_GPU
     is_a100 = "a100" in (gpu.spec.name if gpu.spec else gpu.name or "").lower() and numbers >= _A100_IS_SMALL
@@ -105,20 +105,18 @@ def _vllm_defaults(gpu: Gpu, version: Version | None) -> tuple[int, int]:
 
 def with_room_for_pictures(request: Request) -> Request:
     """Where a prompt may bring pictures, vLLM and SGLang make room for their tower's pass, whether any come or not."""
-    layout, sight = request.layout, sight_of(request.model)
-    switched_off = {(LANGUAGE_ONLY, "1"), ("unprofiled_media", "1")} & set(layout.options)
-    if layout.engine not in (Engine.VLLM, Engine.SGLANG) or not layout.gpus or sight is None or switched_off:
-        return request
-    if request.workload.pictures is not None:
-        return request
-    unseen, tower = Seen(0, 0, 0), sight.tower(tower_parameters(request.model))
-    pictures = Pictures(0, 0, 0, unseen, sight, tower, largest(sight))
-    return replace(request, workload=replace(request.workload, pictures=pictures))
+    return replace(request, workload=as_served(request.workload, request.layout, request.model))
 
 
-def v0_batch(context: int, chunks: bool) -> int:
-    """Tokens of a pass in vLLM before 0.9: whole prompts, from 0.5.4 on in chunks of 512 for contexts beyond 32k."""
-    return 512 if chunks and context > 32_768 else max(2048, context)
+def as_first_engine(layout: Layout, start: Layout, context: int, chunks: bool) -> Layout:
+    """What vLLM's first engine takes where the command does not say otherwise than `start`: 256 sequences; whole
+    prompts, from 0.5.4 on in chunks of 512 for contexts beyond 32k.
+    """
+    tokens = 512 if chunks and context > 32_768 else max(2048, context)
+    if layout.batch_tokens != start.batch_tokens:
+        tokens = layout.batch_tokens
+    sequences = layout.max_sequences if layout.max_sequences != start.max_sequences else _SMALL_GPU[0]
+    return replace(layout, batch_tokens=tokens, max_sequences=sequences)
 
 
 def ollama_context(version: Version, machine: Machine) -> int:

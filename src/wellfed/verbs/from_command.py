@@ -36,13 +36,13 @@ from wellfed.verbs.command_sources import line_of
 from wellfed.verbs.commands import READS_GGUF as GGUF
 from wellfed.verbs.engine_defaults import (
     AUTO_SLOTS,
+    as_first_engine,
     default_layout,
     fits_by_itself,
     fits_context,
     has_slots_of_its_own,
     ollama_context,
     unnamed_context,
-    v0_batch,
     with_fitted_context,
     with_fitted_layers,
     with_fitted_slots,
@@ -186,7 +186,7 @@ def _as_it_is(read: Command, search: Search, version: Version | None, auto: bool
             layout = replace(layout, latent_cache=False)
         chunks = dict(layout.options).get("v0")
         if chunks is not None:
-            layout = replace(layout, batch_tokens=v0_batch(search.workload.context, chunks == "chunks"))
+            layout = as_first_engine(layout, start, search.workload.context, chunks == "chunks")
     layout = with_head(replace(layout, options=(*layout.options, (AS_GIVEN, "1"))))
     _ensure_there(layout, search.machine)
     model_weights = search.file_weights or weights(search.model, search.quantisation(layout.quantisation))

@@ -7,9 +7,10 @@ from functools import cache
 
 from wellfed.frozen import dataclass
 from wellfed.message import sentence
+from wellfed.models.compressed_attention import CompressedAttention
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
-from wellfed.perf.memory.compute import shapes
+from wellfed.perf.memory.compute import Shapes, shapes
 from wellfed.perf.memory.held import expert_layers
 from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.shards import rank_cache_bytes
@@ -34,6 +35,10 @@ _NON_TORCH_SWITCHED_GIB = {Engine.VLLM: 1.85, Engine.SGLANG: 1.5}
 # 0.11 on H100, 51 batch sizes up to 512: 0.1 GiB for 28 dense layers, 0.39 and 1.03 GiB for 24 and 36 with experts).
 _GRAPH_BYTES_PER_LAYER, _GRAPH_BYTES_PER_EXPERT_LAYER = 4 * MIB, 22 * MIB
 _LARGEST_GRAPH = 512  # sequences
+# Copies in 16 bits of each of hyper-connections' streams: DeepSeek-V4-Flash takes 3.91 GiB for 6176 tokens more
+# (MiaAI-Lab/DeepSeek-v4-Flash-One-DGX-Spark, issue 4), of which experts are 0.13 MB a token.
+_MIXED = 18.5
+MOE_CHUNK = "moe_chunk"  # the option: tokens that experts take at a time; without it all
 _OF_WHAT_IS_LEFT = frozenset({Engine.TENSORRT_LLM, Engine.LMDEPLOY})
 _LMDEPLOY_SHARE = 0.8  # --cache-max-entry-count
 _LEAST_CACHE_BYTES, _LEAST_KEPT_BYTES = 4 * GIB, GIB
@@ -83,7 +88,7 @@ def budget(
     free = card.capacity if card.free is None else card.free
     others = 0.0 if free is None else max(0.0, total - free)
     parallel = float(option(layout, "nccl_gib") or _parallel_gib(layout, card)) * GIB
-    context = _alone(layout, card) + (parallel if layout.tensor_parallel > 1 else 0.0) + card.host
+    context = _alone(layout, card) + (parallel if _reduces(layout) else _handing_on_bytes(layout)) + card.host
     graphs = graph_bytes(model, layout, span) if layout.cuda_graphs else 0.0
     used = Budget(activations, context, graphs, 0.0, "")
     left = total - others - weights
@@ -103,6 +108,16 @@ def _alone(layout: Layout, card: Card) -> float:
         return card.context
     usual = _NON_TORCH_GIB if layout.engine is Engine.VLLM else _NON_TORCH_GIB_ELSEWHERE
     return float(option(layout, "non_torch_gib") or usual) * GIB
+
+
+def _reduces(layout: Layout) -> bool:
+    """Whether ranks add up or gather what they compute."""
+    return layout.tensor_parallel > 1 or (layout.data_parallel > 1 and layout.expert_parallel > 1)
+
+
+def _handing_on_bytes(layout: Layout) -> float:
+    """Of NCCL between stages, which only send: as much as without a reducing switch (assumed)."""
+    return _NON_TORCH_PARALLEL_GIB * GIB if layout.pipeline_parallel > 1 else 0.0
 
 
 def _parallel_gib(layout: Layout, card: Card) -> float:
@@ -230,20 +245,44 @@ def activation_bytes(model: Model, layout: Layout, capacity: float | None, outpu
     """Peak of the profile run: the larger of one full batch through a layer and, on ranks with the `output` head,
     sampling for all sequences.
 
-    Sampling: sequences x vocabulary x 14 bytes (vLLM before 0.17: 38; up to 0.11.0: 17). A layer: tokens x (residual,
-    feed-forward or experts' in- and outputs) in 16 bits. vLLM's first engine compiled nothing: a layer's input and what
-    its norm made of it stand beside the residual (issue 10517: 110 KB a token of Llama-3.1-8B).
+    Sampling: sequences x vocabulary x 14 bytes (vLLM before 0.17: 38, since it sorts; 0.11.0: 17). A layer: tokens x
+    (residual, feed-forward or experts' in- and outputs) in 16 bits. vLLM's first engine compiled nothing: a layer's
+    input and what its norm made of it stand beside the residual (issue 10517: 110 KB a token of Llama-3.1-8B), not
+    beside sampling (1.26 GiB of Llama-3-8B for 8192 tokens: pull request 10511).
     """
     large = capacity is None or capacity >= _LARGE_GPU_BYTES
     decided = is_decided(layout)
     tokens = int(option(layout, "batch_tokens") or (layout.batch_tokens if decided else 8192 if large else 2048))
-    rows = int(option(layout, "max_num_seqs") or (layout.max_sequences if decided else 1024 if large else 256))
+    rows = layout.max_sequences if decided else int(option(layout, "max_num_seqs") or (1024 if large else 256))
     shape, ranks = shapes(model), max(1, layout.tensor_parallel)
-    experts = shape.active * (3 * shape.expert_width / ranks + shape.hidden)
-    layer = tokens * 2 * max(3 * shape.dense / ranks, experts)
-    streams = 3 if option(layout, "v0") else 1
+    layer = max(tokens * 2 * 3 * shape.dense / ranks, _experts_bytes(shape, layout, tokens))
+    layer += _streams(shape, layout) * tokens * shape.hidden * 2
     sampled = _sampler_bytes(model, layout, rows, tokens) if output else 0.0
-    return max(layer, sampled) + streams * tokens * shape.hidden * 2
+    return max(layer, sampled + tokens * shape.hidden * 2)
+
+
+def _streams(shape: Shapes, layout: Layout) -> float:
+    """Copies of a layer's input beside what it computes: the residual stream's one, or hyper-connections' several."""
+    several = max((kind.streams for kind in shape.attentions if isinstance(kind, CompressedAttention)), default=0)
+    if several:
+        return several * _MIXED
+    return 3 if option(layout, "v0") else 1
+
+
+def _experts_bytes(shape: Shapes, layout: Layout, tokens: int) -> float:
+    """What the routed experts of a layer hold: for each expert of a token the wider of both products, in one buffer,
+    and what lies between them; both products' inputs again in 8 bits where weights have 8 (`fused_experts_impl` of
+    vllm/model_executor/layers/fused_moe/fused_moe.py, 0.10).
+
+    Ranks that divide experts whole compute the tokens of all copies of attention, gathered before and added up after.
+    """
+    copies = max(layout.attention_data_parallel, layout.data_parallel) if layout.expert_parallel > 1 else 1
+    width = shape.expert_width if layout.expert_parallel > 1 else shape.expert_width / max(1, layout.tensor_parallel)
+    gathered = tokens * copies
+    rows = shape.active * min(gathered, int(option(layout, MOE_CHUNK) or gathered))
+    beside = 2 * gathered * shape.hidden if copies > 1 else 0
+    narrow = (rows * width + rows / max(1, shape.active) * shape.hidden) if layout.quantisation == "fp8" else 0.0
+    return 2.0 * (rows * (max(2 * width, shape.hidden) + width) + beside) + narrow
 
 
 def _sampler_bytes(model: Model, layout: Layout, rows: int, tokens: int) -> float:

@@ -10,6 +10,9 @@ from wellfed.units import GIB, MIB
 # The driver's share of a card: CUDA reports 23.65 GiB where nvidia-smi lists 23.99 (4090), 15.70 of 15.99 (4080),
 # 79.18 of 79.65 (H100), 139.8 of 140.4 (H200).
 _DRIVER_BYTES, _DRIVER_SHARE = 240 * MIB, 0.003
+# Blackwell's cards for desks and workstations keep more: 31.36 GiB of 31.84 (5090), 15.47 of 15.92 (5080, 5070 Ti),
+# 94.97 of 95.59 (RTX PRO 6000), as programs are told.
+_DRIVER_BLACKWELL_BYTES, _DESK_BLACKWELL = 400 * MIB, 12.0
 # Metal lets a process wire two thirds of RAM up to 32 GiB, three quarters above (recommendedMaxWorkingSetSize).
 _WIRED_SMALL, _WIRED_LARGE, _WIRED_LIMIT = 2 / 3, 3 / 4, 33 * GIB
 # A process's context on a GPU, and the kernels it loads for each multiprocessor; how many where nobody tells: assumed.
@@ -44,7 +47,13 @@ def gpu_capacity_bytes(gpu: Gpu, machine: Machine) -> float | None:
     nominal = gpu_nominal_bytes(gpu)
     if nominal is None:
         return None
-    return max(0.0, nominal * (1 - _DRIVER_SHARE) - _DRIVER_BYTES - desktop_bytes(gpu, machine))
+    return max(0.0, nominal * (1 - _DRIVER_SHARE) - _driver_bytes(gpu) - desktop_bytes(gpu, machine))
+
+
+def _driver_bytes(gpu: Gpu) -> float:
+    capability = gpu.spec.compute_capability if gpu.spec else None
+    newer = vendor(gpu) == "nvidia" and float(capability or 0) >= _DESK_BLACKWELL
+    return _DRIVER_BLACKWELL_BYTES if newer else _DRIVER_BYTES
 
 
 # What Windows' own driver model and a desktop keep of a card: 0.65 to 1.5 GiB were told; WSL2 sits on the same driver.
@@ -101,7 +110,8 @@ def context_bytes(gpu: Gpu) -> float:
 
 
 _FIRST_REDUCING = 9.0  # compute capability: NVLink SHARP came with Hopper's switches
-_ON_BASEBOARDS = frozenset({"sxm", "superchip"})  # NVIDIA's modules, behind NVSwitches
+# NVIDIA's modules behind NVSwitches, by the first capability: GH200s of a node are linked one to one.
+_ON_BASEBOARDS = {"sxm": _FIRST_REDUCING, "superchip": 10.0}
 
 
 def reduces(gpu: Gpu) -> bool:
@@ -109,7 +119,8 @@ def reduces(gpu: Gpu) -> bool:
     spec = gpu.spec
     if spec is None or vendor(gpu) != "nvidia" or spec.form not in _ON_BASEBOARDS:
         return False
-    return spec.link_bytes_per_s is not None and float(spec.compute_capability or 0) >= _FIRST_REDUCING
+    first = _ON_BASEBOARDS[spec.form]
+    return spec.link_bytes_per_s is not None and float(spec.compute_capability or 0) >= first
 
 
 _CONTEXT_NAMES = {
@@ -134,7 +145,7 @@ def visible_bytes(gpu: Gpu, machine: Machine) -> float | None:
         return gpu_capacity_bytes(gpu, machine)
     if machine.os.family == "windows" or machine.os.wsl:
         return float(nominal)
-    return max(0.0, nominal * (1 - _DRIVER_SHARE) - _DRIVER_BYTES)
+    return max(0.0, nominal * (1 - _DRIVER_SHARE) - _driver_bytes(gpu))
 
 
 def ram_capacity_bytes(machine: Machine) -> float | None:

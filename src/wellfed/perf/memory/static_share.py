@@ -87,17 +87,12 @@ def _table_mib(layout: Layout, mib: float) -> float:
 def _reserved_mib(model: Model, layout: Layout, mib: float) -> float:
     rule, ranks = rule_of(layout), layout.tensor_parallel * layout.pipeline_parallel
     usual = chunk_and_graphs(mib * MIB, layout.tensor_parallel, rule)
-    chunk, most = _chunk(layout, mib), int(option(layout, GRAPHS) or usual[1])
+    chunk, most = layout.batch_tokens, int(option(layout, GRAPHS) or usual[1])
     reserved = _BESIDE_MIB + _TOKEN_MIB * max(_LEAST_TOKENS, chunk) + ranks * _RANK_MIB
     reserved += _graphs_mib(model, layout, most, chunk)
     if mib > _LARGE_GIB * 1024:
         reserved = max(reserved, _LEAST_ON_LARGE_MIB)
     return reserved + _drafts_mib(layout)
-
-
-def _chunk(layout: Layout, mib: float) -> int:
-    """Tokens of a chunk: a command's own; the card's where a plan may still name a share of its own."""
-    return layout.batch_tokens if option(layout, AS_GIVEN) == "1" else chunk_and_graphs(mib * MIB, 1)[0]
 
 
 def _graphs_mib(model: Model, layout: Layout, most: int, chunk: int) -> float:

@@ -109,9 +109,11 @@ def served_tower(request: Request, passed_bytes: float = 0.0) -> float:
         return 0.0
     count, picture = _pass(pictures, layout, request.workload.context)
     ranks = 1 if option(layout, TOWER_BY_DATA) == "1" else max(1, layout.tensor_parallel)
-    alive = pictures.tower.activation_bytes(count * picture.patches, _HALF_BYTES, ranks)
+    patches = count * picture.patches
+    alive = pictures.tower.activation_bytes(patches, _HALF_BYTES, ranks)
+    stretched = patches * pictures.tower.positions * _HALF_BYTES  # whole on every rank, and gone before the blocks
     handed_on = pictures.handed_on_bytes(max(count * picture.tokens, _budget(layout)), request.model.hidden)
-    return max(handed_on, alive + handed_on - passed_bytes)
+    return max(handed_on, max(alive + handed_on, stretched) - passed_bytes)
 
 
 def _budget(layout: Layout) -> int:
