@@ -194,3 +194,51 @@ def test_a_million_tokens_of_mistral_small_4() -> None:
     found = as_it_is("vllm serve mistralai/Mistral-Small-4-119B-2603 -tp 2", f"2x h100 nvl, {SERVER}")
     assert found["context"] == 1_048_576
     assert gib(found, "kv") == pytest.approx(22.5, rel=0.01)
+
+
+class TestLatentsThatAreAbsorbed:
+    """Their up projections are copied in 16 bits, by heads."""
+
+    def test_ktransformers_in_sglang(self) -> None:
+        """kvcache-ai/ktransformers, issue 1804: 13.06 GiB a card with two experts of each layer; 0.65 for 10,000 tokens."""
+        line = (
+            "python -m sglang.launch_server --model deepseek-ai/DeepSeek-V3 --kt-weight-path /w --kt-method AMXINT8 "
+            "--kt-num-gpu-experts 2 --kt-cpuinfer 80 --kt-threadpool-count 2 --tensor-parallel-size 2 "
+            "--chunked-prefill-size 4096 --context-length 10000 --max-running-requests 1"
+        )
+        found = as_it_is(line, f"2x rtx 6000 ada, {SERVER}", "-e", "sglang@0.5.6")
+        assert gib(found, "weights") == pytest.approx(13.06, rel=0.03)
+        assert gib(found, "kv") == pytest.approx(0.65, rel=0.02)
+
+    def test_copies_of_attention_have_all_heads(self) -> None:
+        line = "vllm serve deepseek-ai/DeepSeek-R1 --enable-expert-parallel --max-model-len 8192"
+        on = f"8x h200, {SERVER}"
+        heads = 61 * 128 * (128 + 128) * 512 * 2 / 2**30
+        whole, divided = (as_it_is(f"{line} {degrees}", on) for degrees in ("-dp 8", "-tp 8"))
+        expanded = as_it_is(
+            f"{line} -tp 8", on, "-e", "vllm@0.6.6"
+        )  # which cached keys and values, and absorbed nothing
+        assert gib(divided, "weights") - gib(expanded, "weights") == pytest.approx(heads / 8, rel=0.01)
+        assert gib(whole, "weights") - gib(divided, "weights") > heads * 7 / 8
+
+
+@pytest.mark.parametrize(("share", "flag"), [(0.8, ""), (0.5, "--cache-max-entry-count 0.5")])
+def test_lmdeploy_takes_its_share_of_what_is_free(share: float, flag: str) -> None:
+    """Of what the driver calls free once weights are there: a process's context is gone from it, too
+    (`_get_free_gpu_mems` and `_update_num_gpu_blocks` of lmdeploy/pytorch/engine/executor/base.py,
+    https://github.com/InternLM/lmdeploy/blob/1263d5cd889b7ad500e85b8eb20401327a4516ab/lmdeploy/pytorch/engine/executor/base.py).
+    """
+    found = as_it_is(f"lmdeploy serve api_server Qwen/Qwen3-8B {flag}", "a100 80gb sxm, epyc 7763, 512gb")
+    card = found["memory"][0]["capacity_bytes"] / 2**30
+    free = card - gib(found, "weights") - gib(found, "engine context")
+    assert 0.3 < gib(found, "engine context") < 0.7
+    assert pool(found) == pytest.approx(share * free, rel=0.005)
+
+
+def test_tensorrt_llms_cache_leaves_a_context() -> None:
+    """Its fraction is of what the driver calls free, in which a process's context is no more."""
+    line = "trtllm-serve meta-llama/Llama-2-7b-chat-hf --max_batch_size 1 --max_num_tokens 4096"
+    found = as_it_is(line, "a100 80gb sxm, epyc 7763, 512gb")
+    used = sum(gib(found, name) for name in ("weights", "engine context", "activations", "cuda graphs"))
+    assert pool(found) == pytest.approx(0.9 * (found["memory"][0]["capacity_bytes"] / 2**30 - used), rel=0.005)
+    assert 0.3 < gib(found, "engine context") < 0.7

@@ -16,6 +16,7 @@ from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine, Layout
 from wellfed.perf.memory.budget import MOE_CHUNK
 from wellfed.perf.memory.compute import INPUTS, LOGITS, MASK
+from wellfed.perf.memory.ktransformers import EMBEDDING
 from wellfed.perf.memory.pools import GROUP_RULE, WINDOWS_SINCE
 from wellfed.perf.memory.serving import BY_GROUPS
 from wellfed.perf.memory.static_share import RULE, StaticRule
@@ -66,6 +67,7 @@ _NEARLY_ALIKE, _MORE_ALIKE = (0, 13, 0), (0, 18, 0)
 _PASSES_APART = (0, 24, 0)
 _NOTHING_SORTED, _MORE_BESIDE_TORCH = (0, 17, 0), (0, 18, 0)
 _FIRST_CHUNKS = (0, 5, 4)  # long contexts are prefilled in chunks unasked
+_KT_IN_SGLANG = (0, 4, 0)  # KTransformers' own server before kept the token embedding in RAM; SGLang's is on the GPU
 TOWER = "mmproj"  # the option that says where the tower lies: Ollama's library has it in the model's own file
 # Layers that see a window cache all of a context before (issue 16118, 0.8.3: 24.00 GiB of each of eight ranks for a
 # million tokens of Llama 4); since when each keeps its window is assumed.
@@ -199,6 +201,8 @@ def _switches(version: Version, model: Model, layout: Layout) -> tuple[tuple[str
         return (("built", version.text),)
     if version.engine is Engine.SGLANG:
         return _sglang_switches(version.numbers)
+    if version.engine is Engine.KTRANSFORMERS:
+        return ((EMBEDDING, "ram"),) if version.numbers < _KT_IN_SGLANG else ()
     return _vllm_switches(version.numbers, model, layout) if version.engine is Engine.VLLM else ()
 
 

@@ -28,7 +28,7 @@ _SAMPLER_PROGRAM_BYTES = 132 * 4.0
 # (llm-d-incubation/llm-d-planner, pull request 205). Where a switch reduces, NCCL has buffers for it (NVLS: Hopper and
 # newer behind an NVSwitch); SGLang's ranks take as much: 2.0 GiB of a H200 with the context (sgl-project/sglang, pull
 # request 11716; SemiAnalysisAI/InferenceX, issue 2128) and of a H100 (vllm-project/vllm, issue 21348).
-_NON_TORCH_GIB, _NON_TORCH_GIB_ELSEWHERE = 0.25, 0.13
+_NON_TORCH_GIB = 0.25
 _NON_TORCH_PARALLEL_GIB = 0.42
 _NON_TORCH_SWITCHED_GIB = {Engine.VLLM: 1.85, Engine.SGLANG: 1.5}
 # Captured decode steps by layer: they share the activations' pool, and experts' workspaces come on top (logs of vLLM
@@ -103,11 +103,12 @@ def budget(
 
 
 def _alone(layout: Layout, card: Card) -> float:
-    """Bytes beside torch's of a single rank; SGLang takes its share of what the process's context leaves."""
-    if layout.engine is Engine.SGLANG:
+    """Bytes beside torch's of a single rank; of engines that take their share of what is free it is all of a process's
+    context.
+    """
+    if layout.engine is not Engine.VLLM:
         return card.context
-    usual = _NON_TORCH_GIB if layout.engine is Engine.VLLM else _NON_TORCH_GIB_ELSEWHERE
-    return float(option(layout, "non_torch_gib") or usual) * GIB
+    return float(option(layout, "non_torch_gib") or _NON_TORCH_GIB) * GIB
 
 
 def _reduces(layout: Layout) -> bool:
@@ -214,9 +215,10 @@ def _sglang(used: Budget, layout: Layout, free: float, usual: float) -> Budget:
 
 def _of_what_is_left(used: Budget, layout: Layout, left: float) -> Budget:
     """TensorRT-LLM's cache takes a fraction of what weights and a profile run leave."""
-    if layout.engine is Engine.LMDEPLOY:  # of all that weights leave; activations take of the rest
+    if layout.engine is Engine.LMDEPLOY:  # of all that weights and context leave; activations take of the rest
         share = float(option(layout, "free_gpu_memory_fraction") or _LMDEPLOY_SHARE)
-        kept_free = max(0.0, (1 - share) * max(0.0, left) - used.total)
+        beside = used.total - used.non_torch
+        kept_free = max(0.0, (1 - share) * max(0.0, left - used.non_torch) - beside)
         note = sentence("budget.cache-max-entry-count", "cache_max_entry_count {share:g}", share=share)
         return Budget(used.activations, used.non_torch, used.graphs, kept_free, note)
     share = float(option(layout, "free_gpu_memory_fraction") or 0.9)

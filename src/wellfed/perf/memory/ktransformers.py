@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wellfed.message import sentence
 from wellfed.nouns.estimate import MemoryTerm
-from wellfed.nouns.layout import NumaPolicy
+from wellfed.nouns.layout import Layout, NumaPolicy
 from wellfed.nouns.plan import Request
 from wellfed.perf.memory.compute import shapes
 from wellfed.perf.memory.devices import (
@@ -24,6 +24,7 @@ from wellfed.perf.memory.split import Span, layer_split
 from wellfed.units import GIB
 
 _PREFILL_TOKENS = 8192  # tokens of a prefill chunk at most: assumed
+EMBEDDING = "embedding"  # the option: where the token embedding lies; without it on the GPU
 _RUNTIME_BYTES = 4 * GIB  # host memory of the server, its workers and pinned transfer buffers: assumed
 
 
@@ -75,7 +76,12 @@ def gpu_expert_share(request: Request) -> float:
 
 def _gpu_weights(request: Request, span: Span) -> float:
     rank = rank_weights(request.model, request.weights, request.layout, span)
-    return rank.total - rank.embedding - rank.routed * (1 - gpu_expert_share(request))
+    in_ram = rank.embedding if _embeds_in_ram(request.layout) else 0.0
+    return rank.total - in_ram - rank.routed * (1 - gpu_expert_share(request))
+
+
+def _embeds_in_ram(layout: Layout) -> bool:
+    return option(layout, EMBEDDING) == "ram"
 
 
 def _activations(request: Request) -> float:
@@ -112,13 +118,15 @@ def _ram(request: Request, has_gpu: bool) -> Share:
     capacity, free = ram_capacity_bytes(machine), ram_free_bytes(machine)
     weights = weight_sums(request.weights)
     experts = weights.routed[-1] * (1 - gpu_expert_share(request)) if has_gpu else request.weights.total
-    embedding = request.weights.embedding if has_gpu else 0.0
+    embedding = request.weights.embedding if has_gpu and _embeds_in_ram(request.layout) else 0.0
     fixed = [
         MemoryTerm(
             "ram",
             "weights",
             experts + embedding,
-            sentence("ktransformers.routed-experts-token", "routed experts and the token embedding"),
+            sentence("ktransformers.routed-experts-token", "routed experts and the token embedding")
+            if embedding
+            else sentence("ktransformers.routed-experts", "routed experts"),
         ),
         MemoryTerm(
             "ram",

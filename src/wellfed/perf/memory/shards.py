@@ -6,7 +6,7 @@ from itertools import accumulate, pairwise
 from math import ceil
 
 from wellfed.frozen import dataclass
-from wellfed.models.attention import FullAttention
+from wellfed.models.attention import FullAttention, LatentAttention
 from wellfed.models.model import Model
 from wellfed.models.recurrent import Recurrent
 from wellfed.models.tensor import Part
@@ -92,7 +92,9 @@ def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> 
     over = max(0.0, 1 / fewest_kv_heads(model) - 1 / ranks) * copied
     first, last = span.first == 0, span.output
     return RankWeights(
-        attention=tp_shard(attention, replicated_share(model), ranks) + attention * over,
+        attention=tp_shard(attention, replicated_share(model), ranks)
+        + attention * over
+        + _absorbed_bytes(model, layout, span) / ranks,
         dense=(sums.dense[span.last] - sums.dense[span.first]) / tensor,
         routed=routed / expert_ranks(layout) * (1 + _redundant_share(model, layout)),
         replicated=sums.small[span.last]
@@ -101,6 +103,24 @@ def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> 
         + (0.0 if option(layout, LANGUAGE_ONLY) == "1" else _towers(weights, first)),
         embedding=(weights.embedding + weights.lookup) / tensor if first else 0.0,
         head=_head(weights, first) / tensor if last else 0.0,
+    )
+
+
+_ABSORB = frozenset({Engine.VLLM, Engine.SGLANG, Engine.KTRANSFORMERS})
+_HALF_BYTES = 2.0  # of what absorbs latents, whatever the weights' own
+
+
+def _absorbed_bytes(model: Model, layout: Layout, span: Span) -> float:
+    """Copies of latents' up projections in 16 bits, by heads, which queries and outputs are multiplied with instead of
+    them (W_UK_T and W_UV of vllm/v1/attention/backends/mla/common.py, 0.10; w_kc and w_vc of SGLang's deepseek_v2.py).
+    """
+    if layout.engine not in _ABSORB or not layout.latent_cache:
+        return 0.0
+    profile = cache_profile(model)
+    return _HALF_BYTES * sum(
+        profile.count(index, span.first, span.last) * kind.heads * (kind.nope_dim + kind.value_dim) * kind.kv_rank
+        for index, kind in enumerate(profile.kinds)
+        if isinstance(kind, LatentAttention)
     )
 
 
