@@ -37,7 +37,7 @@ def test_an_engines_list_decides(engine: Engine, name: str, runs: bool) -> None:
 def test_a_list_says_nothing_of_what_came_later_or_has_no_kind() -> None:
     older = model("gpt-oss-120b")
     assert why_not_listed(Engine.KTRANSFORMERS, older) is not None
-    assert why_not_listed(Engine.KTRANSFORMERS, replace(older, released="2027-01-01")) is None
+    assert why_not_listed(Engine.KTRANSFORMERS, replace(older, released=date(2027, 1, 1))) is None
     assert why_not_listed(Engine.KTRANSFORMERS, replace(older, architecture="")) is None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wellfed.engines.versions import parted
+from wellfed.engines.named import parted
 from wellfed.errors import BadInput
 from wellfed.planner.answer import Answer
 from wellfed.verbs import planning

@@ -13,7 +13,8 @@ from documents import planned
 from wellfed.cli.main import cli
 from wellfed.engines import llamacpp, sglang, vllm
 from wellfed.engines.command_line import command
-from wellfed.engines.versions import CURRENT, parted, version
+from wellfed.engines.named import parted
+from wellfed.engines.versions import CURRENT, version
 from wellfed.errors import BadInput
 from wellfed.nouns.layout import DraftKind, Engine, Layout, Speculation
 from wellfed.planner.speculate import read

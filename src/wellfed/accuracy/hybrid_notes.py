@@ -24,6 +24,8 @@ _DATE = re.compile(r"\b(20\d\d-\d\d-\d\d)\b")
 _VERSION_DATE = re.compile(r"(20\d\d)-(\d\d)(?:-(\d\d))?$")
 _BUILD_NUMBER = re.compile(r"\bb(\d{4,5})\b|\((\d{4,5})\)")
 _FITS_BY_DEFAULT = date(2025, 12, 1)  # llama.cpp's -ngl -1 takes as many layers as fit since that month
+_RELEASE = re.compile(r"\d+\.\d")
+_COPIES_SINCE = date(2025, 10, 1)  # KTransformers keeps a copy of the experts on each socket: assumed from its guides
 # Days of llama.cpp's builds. Source: dates of its releases on GitHub.
 _BUILDS = (
     (1600, date(2023, 12, 3)), (2800, date(2024, 5, 6)), (4008, date(2024, 11, 1)), (4398, date(2024, 12, 30)),
@@ -148,9 +150,20 @@ def numa_policy(row: Row, sockets: int, engine: Engine) -> NumaPolicy:
         return NumaPolicy.INTERLEAVE
     if re.search(r"membind|numactl|bound|\(of \d\)|-m ?0", text) or sockets < 2:
         return NumaPolicy.ONE_SOCKET
-    if engine is Engine.KTRANSFORMERS and (row.text("engine_version") or str(built(row) or "")) >= "2025-10":
+    if engine is Engine.KTRANSFORMERS and _is_recent(row):
         return NumaPolicy.DUPLICATE
     return NumaPolicy.INTERLEAVE
+
+
+def _is_recent(row: Row) -> bool:
+    """Whether a build of KTransformers keeps a copy of the experts on each socket by itself: numbered releases up to
+    0.3 do not; a build that a commit, a branch or a year names is taken for one that does.
+    """
+    version, day = row.text("engine_version"), built(row)
+    if version:
+        dated = _VERSION_DATE.match(version) is not None
+        return day is not None and day >= _COPIES_SINCE if dated else _RELEASE.match(version) is None
+    return day is not None and day >= _COPIES_SINCE
 
 
 def _binding(row: Row) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from functools import cache, lru_cache
 
 from wellfed.accuracy.case import Row
@@ -24,6 +25,7 @@ _THREAD = re.compile(r"^\d+ - ")  # collectors put the thread's title where a lo
 _DEVICE = re.compile(r"^(CUDA|Vulkan|ROCm|SYCL|Metal)(_Host|_Split|\d+)?\b")
 _NOTEBOOK = re.compile(r"\[[\w ]*__(\w+?)(?:_(\d))?(?:_v\d)?\.ipynb\]")
 _CACHE_TYPES = re.compile(r"\b(?:K|V|c\^KV) \((\w+)\)")
+_LATENTS_SINCE = date(2025, 5, 1)  # llama.cpp caches MLA's latents since pull request 12801 of April 2025
 _MONTH = re.compile(r"\b(20\d\d-\d\d)\b")
 _VISIBLE = re.compile(r"([0-9.]+) GiB(?: visible| usable| x)|of ([0-9.]+)\b")
 # wellfed takes the driver's share off a card's size; a log's figure already lacks it
@@ -161,13 +163,14 @@ def latent(row: Row, engine: Engine) -> bool | None:
         return True
     if re.search(r"\bK \(\w+\):.*\bV \(", notes):
         return False
-    return built(row) >= "2025-05" if engine is Engine.LLAMA_CPP else None
+    day = built(row)
+    return day is not None and day >= _LATENTS_SINCE if engine is Engine.LLAMA_CPP else None
 
 
-def built(row: Row) -> str:
-    """Year and month of the log; empty when unknown."""
+def built(row: Row) -> date | None:
+    """The first day of the log's month; None when unknown."""
     match = _MONTH.search(row.text("source"))
-    return match[1] if match else ""
+    return date.fromisoformat(f"{match[1]}-01") if match else None
 
 
 def batch(row: Row) -> tuple[int | None, int | None]:

@@ -171,7 +171,7 @@ def unit_bytes(unit: str) -> float:
 def _layout(run: Run, offload: Offload) -> Layout:
     row, row_facts = run.row, setting.facts(run.row)
     small, large = setting.batch(row)
-    latent_cache = setting.latent(row, run.engine)
+    latent_cache, day = setting.latent(row, run.engine), setting.built(row)
     options = tuple((key, row_facts[key]) for key in ("mla", "amb") if key in row_facts)
     return Layout(
         run.engine,
@@ -184,7 +184,7 @@ def _layout(run: Run, offload: Offload) -> Layout:
         ubatch_tokens=small or 512,
         flash_attention=row.text("flash_attn") in {"1", "1.0"},
         latent_cache=latent_cache is not False,
-        options=(*options, ("built", setting.built(row)), *_OLD_BUILDS),
+        options=(*options, *((("built", day.isoformat()),) if day is not None else ()), *_OLD_BUILDS),
     )
 
 

@@ -8,6 +8,7 @@ tools/model_registry/data/supported_models.json), of which some 700 more are rea
 
 from __future__ import annotations
 
+from datetime import date
 from functools import cache, lru_cache
 
 from wellfed.catalog.model_tables import entry_ids, families, table
@@ -46,7 +47,7 @@ _OTHER_FORM = regex(
 )
 # of families that came out since, their makers go on publishing: an unknown word may be a new model of theirs, where
 # neither a person nor a merger's packer has the repository
-_CLOSED = "2025"
+_CLOSED = date(2025, 1, 1)
 _GENERATION = regex(r"l(2|3|3\.[123])")
 _LONGEST_BASE = 6  # words: deepseek r1 distill qwen 7b
 

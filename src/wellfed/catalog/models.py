@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import field
+from datetime import date
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -48,7 +49,7 @@ class Entry:
     total_parameters: float | None
     active_parameters: float | None
     context: int | None
-    released: str | None
+    released: date | None
     source: Source
     has_config: bool
     tags: tuple[str, ...] = ()
@@ -132,7 +133,7 @@ def entry(identity: str) -> Entry:
         total_parameters=_number(facts.get("total_parameters")),
         active_parameters=_number(facts.get("active")),
         context=None if facts.get("context") is None else int(facts["context"]),
-        released=_text(facts.get("released")),
+        released=_day(facts.get("released")),
         source=_source(facts),
         has_config="config" in facts,
         tags=texts(facts.get("tags")),
@@ -163,7 +164,7 @@ def by_id(identity: str) -> Model:
     )
 
 
-def _no_earlier_than(identity: str) -> str | None:
+def _no_earlier_than(identity: str) -> date | None:
     """When the model came out that this one is made from: what makers of files did since then, they did to it."""
     parent = table(identity).get("like")
     return None if parent is None else entry(str(parent)).released or _no_earlier_than(str(parent))
@@ -184,6 +185,10 @@ def sizes_only(facts: Entry) -> Unsupported:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _day(value: object) -> date | None:
+    return None if value is None else date.fromisoformat(str(value))
 
 
 def _number(value: object) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import date
 from difflib import SequenceMatcher, get_close_matches
 
 from wellfed.catalog.model_tables import families
@@ -128,10 +129,10 @@ def _is_near(identity: str, size: float | None) -> bool:
     return size is not None and _distance(identity, size) < _SAME_SIZE
 
 
-def _newest(identity: str) -> tuple[bool, str]:
+def _newest(identity: str) -> tuple[bool, date]:
     """Its month of release, models that write text first."""
     facts = entry(identity)
-    return facts.task in _WRITING, (facts.released or "")[:7]
+    return facts.task in _WRITING, (facts.released or date.min).replace(day=1)
 
 
 _WRITING = (Task.TEXT, Task.VISION_LANGUAGE, Task.OMNI)

@@ -22,7 +22,7 @@ class EngineVersion(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Engine and version (None: the newest that is known)."""
-        from wellfed.engines.versions import parted
+        from wellfed.engines.named import parted
 
         if not isinstance(value, str):
             return value

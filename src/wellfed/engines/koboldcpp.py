@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import PurePath
 
 from wellfed.engines.typed_options import MANY, MAYBE, NONE, is_number, options_of
@@ -26,8 +27,8 @@ _CACHES = {"0": "f16", "1": "q8_0", "2": "q4_0", "3": "bf16"}
 _FLASH_SINCE = (1, 106)  # off unless asked for in 1.102, on unless refused in 1.113; where between is assumed
 # Versions by month, from issues 595, 1000, 1223, 1528, 1805 and 2218 of LostRuins/koboldcpp.
 _MONTHS = (
-    ((1, 54), "2024-01"), ((1, 70), "2024-07"), ((1, 78), "2024-11"), ((1, 90), "2025-05"), ((1, 100), "2025-10"),
-    ((1, 113), "2026-05"),
+    ((1, 54), date(2024, 1, 1)), ((1, 70), date(2024, 7, 1)), ((1, 78), date(2024, 11, 1)),
+    ((1, 90), date(2025, 5, 1)), ((1, 100), date(2025, 10, 1)), ((1, 113), date(2026, 5, 1)),
 )  # fmt: skip
 
 _NAMES = {

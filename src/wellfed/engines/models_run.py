@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from wellfed.catalog.tables import table
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import sentence
@@ -18,7 +20,7 @@ def why_not_listed(engine: Engine, model: Model) -> str | None:
     kind = _kind(model)
     if listed is None or not kind or kind in listed["model_types"]:
         return None
-    if model.released is not None and model.released > listed["date"]:
+    if model.released is not None and model.released > date.fromisoformat(listed["date"]):
         return None
     text = "its list of {date} has no {kind} models"
     return sentence("models-run.not-listed", text, date=listed["date"], kind=kind)

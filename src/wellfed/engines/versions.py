@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass, replace
@@ -34,10 +35,11 @@ CURRENT: Mapping[Engine, str] = {
     Engine.LMDEPLOY: "0.10",
     Engine.DS4: "2026-09",
 }
-# llama.cpp builds by month, from the dates of public logs and issues that name both.
+# llama.cpp's builds at the starts of months, from the dates of public logs and issues that name both.
 _BUILDS = (
-    ("2023-12", 1600), ("2024-05", 2800), ("2025-04", 5100), ("2025-10", 6700), ("2026-02", 7950), ("2026-04", 8600),
-    ("2026-05", 8950), ("2026-07", 9800), ("2026-08", 10200), ("2026-10", 10900),
+    (date(2023, 12, 1), 1600), (date(2024, 5, 1), 2800), (date(2025, 4, 1), 5100), (date(2025, 10, 1), 6700),
+    (date(2026, 2, 1), 7950), (date(2026, 4, 1), 8600), (date(2026, 5, 1), 8950), (date(2026, 7, 1), 9800),
+    (date(2026, 8, 1), 10200), (date(2026, 10, 1), 10900),
 )  # fmt: skip
 _LATENT_BUILD = 5137  # MLA's latents are cached (pull request 12801, April 2025); before: expanded keys and values
 _AUTO_SLOTS_BUILD = 7400  # four slots over one cache where none are named (December 2025)
@@ -85,7 +87,6 @@ _PARALLEL_DRAFTS_BUILD = 9109  # prediction layers draft for several sequences a
 ALL_LOGITS, WIDE_MASK, TOKENS_ALONE = (LOGITS, "all"), (MASK, "f32"), (INPUTS, "one")
 WHOLE_WINDOWS = ("swa_full", "always")  # no flag says it: these builds know no other way
 OLLAMA = "ollama"
-AROUND = (OLLAMA, "koboldcpp")  # programs around llama.cpp that have versions of their own
 FRONT = "front"  # the option that names a program around llama.cpp with defaults of its own
 _AMPERE_MARLIN, _TURING_MARLIN = (0, 5, 1), (0, 14, 0)
 _NO_VOLTA = (0, 11, 0)  # vLLM's last engine for compute capability 7.0 went with V0
@@ -144,7 +145,7 @@ def version(engine: Engine, text: str) -> Version:
     if local and build and engine is Engine.LLAMA_CPP:
         return Version(engine, text, (int(build[1]),))
     if local and month:
-        return Version(engine, text, (build_of_month(text),))
+        return Version(engine, text, (build_of_month(_first_day(text)),))
     if not local and release:
         return Version(engine, text, (int(release[1]), int(release[2]), int(release[3] or 0)))
     examples = ("b9842", "2026-07") if engine is Engine.LLAMA_CPP else ("2026-07",) if local else ("0.17", "0.11.2")
@@ -155,26 +156,12 @@ def version(engine: Engine, text: str) -> Version:
     raise BadInput(problem, message("version.hint", "for example {examples}", examples=Listing(examples)))
 
 
-def parted(text: str) -> tuple[Engine, Version | None]:
-    """`vllm` or `vllm@0.17`. Raises BadInput for engines that are not planned for, and versions they have not."""
-    name, at, rest = text.strip().partition("@")
-    if name.lower() in AROUND:
-        return Engine.LLAMA_CPP, _around(name.lower(), rest)
-    engines = {engine.value: engine for engine in Engine}
-    engine = engines.get(name.lower())
-    if engine is None:
-        problem = message("version.engine", "no engine is called {name}", name=name)
-        raise BadInput(problem, message("version.engines", "engines: {names}", names=Listing((*engines, *AROUND))))
-    return engine, version(engine, rest) if at else None
+def _first_day(month: str) -> date:
+    """Of a month as a version names it, "2026-07"."""
+    return date.fromisoformat(f"{month}-01")
 
 
-def _around(name: str, text: str) -> Version:
-    from wellfed.engines import koboldcpp, ollama
-
-    return ollama.version(text) if name == OLLAMA else koboldcpp.version(text)
-
-
-def build_of_month(month: str) -> int:
+def build_of_month(month: date) -> int:
     """The number of llama.cpp's build at a month's start, between the months that are known."""
     wanted = _months(month)
     before, after = _BUILDS[0], _BUILDS[-1]
@@ -189,16 +176,16 @@ def build_of_month(month: str) -> int:
     return round(before[1] + share * (after[1] - before[1]))
 
 
-def _months(month: str) -> int:
-    year, number = month.split("-")
-    return 12 * int(year) + int(number)
+def _months(day: date) -> int:
+    """Months since year 0: what builds are counted by."""
+    return 12 * day.year + day.month
 
 
 def _switches(version: Version, model: Model, layout: Layout) -> tuple[tuple[str, str], ...]:
     if version.engine is Engine.LLAMA_CPP:
         return _llama_switches(version.numbers[0])
     if version.engine is Engine.IK_LLAMA_CPP:
-        return (("built", version.text),)
+        return (("built", _first_day(version.text).isoformat()),)
     if version.engine is Engine.SGLANG:
         return _sglang_switches(version.numbers)
     if version.engine is Engine.KTRANSFORMERS:

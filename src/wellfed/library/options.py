@@ -77,7 +77,7 @@ def engines(values: Engines) -> tuple[tuple[Engine, ...], tuple[Version, ...]]:
 
     Raises Misuse for an engine that there is not, BadInput for a version that none is.
     """
-    from wellfed.engines.versions import parted
+    from wellfed.engines.named import parted
 
     single = (values,) if isinstance(values, str) else values
     pairs = [_parted(value, parted) for value in single]

@@ -6,6 +6,8 @@ differ by model and month: see `maker_spread`. A range is never wider than 8 % e
 
 from __future__ import annotations
 
+from datetime import date
+
 from wellfed.frozen import dataclass
 from wellfed.models import recipes_ollama
 from wellfed.models.maker_spread import spread
@@ -15,7 +17,7 @@ from wellfed.models.quantisation import Quantisation, weights
 _KEEP_MTP = frozenset({"glm4_moe", "glm4v_moe", "glm4v_moe_text", "glm_moe_dsa", "deepseek_v4"})  # in their GGUFs
 # llama.cpp runs prediction layers since #22673 of 2026 and its converter keeps them: unsloth's Qwen3.8-27B files are as
 # large as those of Qwen3.6-27B that say MTP (lemonade-sdk/lemonade server_models.json, 2026-08-22)
-_MTP_SINCE = "2026-06"
+_MTP_SINCE = date(2026, 6, 1)
 _BYTES_PER_WORD = 30  # of the vocabulary in a GGUF: text, score, type, merge
 _MADE = (0.97, 1.06)  # safetensors that somebody else quantised: what they left wide is their choice
 
@@ -61,4 +63,5 @@ def _keeps_mtp(model: Model, maker: str) -> bool:
     """Whether `maker`'s GGUF files of this model hold its prediction layers."""
     if maker == recipes_ollama.MAKER:
         return recipes_ollama.holds_prediction(model)
-    return model.architecture in _KEEP_MTP or (model.released or "") >= _MTP_SINCE
+    is_recent = model.released is not None and model.released >= _MTP_SINCE
+    return model.architecture in _KEEP_MTP or is_recent

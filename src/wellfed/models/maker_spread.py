@@ -9,6 +9,7 @@ anyone's.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import NamedTuple
 
 from wellfed.models.model import Model
@@ -91,7 +92,7 @@ _BARTOWSKI: dict[str, tuple[_Ends, _Ends]] = {
     "Q5_K_M": ((1.005, 1.07), (0.998, 1.015)),
     "Q6_K": ((1.01, 1.065), (0.995, 1.06)),
 }
-_SINCE_BARTOWSKI = "2025-09"  # files of earlier models are llama.cpp's own mixes, or widened a little
+_SINCE_BARTOWSKI = date(2025, 9, 1)  # files of earlier models are llama.cpp's own mixes, or widened a little
 
 # Unsloth's dynamic mixes of 2026 give fewer bits where they are few and more where they are many
 _DYNAMIC_2026: dict[str, tuple[_Ends, _Ends]] = {
@@ -123,7 +124,7 @@ _DYNAMIC_NEMOTRON: dict[str, _Ends] = {
     "UD-Q8_K_XL": (1.0, 1.16), "MXFP4": (0.98, 1.14),
 }  # fmt: skip
 _DYNAMIC_GEMMA_4 = {"UD-Q8_K_XL": (0.92, 0.98)}  # without experts
-_SINCE_DYNAMIC, _SINCE_DYNAMIC_MOE = "2025-11", "2026-02"
+_SINCE_DYNAMIC, _SINCE_DYNAMIC_MOE = date(2025, 11, 1), date(2026, 2, 1)
 _TERNARY = (0.94, 1.0)  # Q2_0 with a scale for 128 weights (PrismML) or for 64
 
 
@@ -141,20 +142,22 @@ def spread(model: Model, quantisation: Quantisation) -> Spread:
     label_range = _of_family(model).get(label)
     if label_range is not None:
         return _between(*label_range)
-    released = model.released or ""
+    released = model.released
     if label.startswith("UD-"):
         since = _SINCE_DYNAMIC_MOE if model.is_moe else _SINCE_DYNAMIC
-        return _range_of(_DYNAMIC_2026 if released >= since else {}, label, model, _DYNAMIC)
+        is_recent = released is not None and released >= since
+        return _range_of(_DYNAMIC_2026 if is_recent else {}, label, model, _DYNAMIC)
     if label in _IK_K or label.endswith(_OF_IK):
         return _between(*_IK)
-    if released and released < _SINCE_BARTOWSKI:
+    if released is not None and released < _SINCE_BARTOWSKI:
         return _EXACT if label in _PLAIN else _between(*(_OLD_OR_NEW if _may_be_old(model, label) else _UPSTREAM))
     table = _BARTOWSKI if maker == "bartowski" else _ANYBODY
     return _range_of(table, _WIDENED.get(label, label), model, _UPSTREAM)
 
 
 def _may_be_old(model: Model, label: str) -> bool:
-    return label == "Q2_K" and not model.is_moe and (model.released or "") < OLD_Q2_K_UNTIL
+    is_early = model.released is None or model.released < OLD_Q2_K_UNTIL
+    return label == "Q2_K" and not model.is_moe and is_early
 
 
 # the mix that a file with a wider embedding and head is otherwise

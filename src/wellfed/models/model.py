@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ class Model:
     aliases: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     counted_parameters: tuple[int, int] | None = None  # the language model's and all, as its files were counted
-    released: str | None = None
+    released: date | None = None
     published_parameters: float | None = None
     published_active_parameters: float | None = None
 

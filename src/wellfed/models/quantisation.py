@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
+from datetime import date
 from functools import lru_cache
 
 from wellfed.frozen import dataclass, replace
@@ -186,11 +187,11 @@ def _facts(model: Model) -> Facts:
         tied=model.tied_embeddings,
         gqa_70b=len(model.layers) == 80 and attention is not None and model.hidden == 8192 and not experts,
         fused=model.architecture in FUSED,
-        fused_as_values=not model.released or model.released >= _FUSED_AS_VALUES,
+        fused_as_values=model.released is None or model.released >= _FUSED_AS_VALUES,
     )
 
 
-_FUSED_AS_VALUES = "2026-03"  # files are made when a model comes out, with the llama.cpp of that month
+_FUSED_AS_VALUES = date(2026, 3, 1)  # files are made when a model comes out, with the llama.cpp of that month
 
 
 _FIELD = {

@@ -11,6 +11,7 @@ without, which is how they are published.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from functools import cache
 
 from wellfed.frozen import dataclass, replace
@@ -201,7 +202,7 @@ MIXES["Q8_K_R8"] = Mix("Q8_K_R8", output="Q8_K_R8")
 
 # Q2_K until llama.cpp #4773 of January 2024: all feed-forward matrices in Q3_K (Llama-2-7B takes 2.83 GB)
 OLD_Q2_K = replace(MIXES["Q2_K"], up="Q3_K")
-OLD_Q2_K_UNTIL = "2024"
+OLD_Q2_K_UNTIL = date(2024, 1, 1)
 SINCE_2024 = frozenset({"mradermacher", "bartowski", "unsloth", "lmstudio-community", "ggml-org"})  # who began later
 
 # What a row that does not divide into blocks of 256 gets instead.

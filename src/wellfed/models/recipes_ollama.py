@@ -7,12 +7,14 @@ sizes tell.
 
 from __future__ import annotations
 
+from datetime import date
+
 from wellfed.models.model import Model
 from wellfed.models.tensor import Part, Tensor
 
 MAKER = "ollama"
 # until then Gemma's files, in F16 too, keep the embedding that is also its head in Q8_0; Gemma 1.1's do not
-_GEMMA_EIGHT_BITS = "2024-03"
+_GEMMA_EIGHT_BITS = date(2024, 3, 1)
 _LATENT = frozenset({"attn_k_b", "attn_v_b", "attn_kv_a_mqa", "attn_q_a", "attn_q_b"})
 _DELTA = frozenset({"qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"})
 _PREDICTING = _DELTA - {"qwen3_next"}
@@ -22,9 +24,9 @@ _FOUR = frozenset(
      "ffn_gate_shexp", "ffn_up_shexp"}
 )  # fmt: skip
 # of models that came out then, its converter left the values' projection wide: Qwen3, Phi-4-reasoning
-_WIDE_VALUES = ("2025-04", "2025-06")
+_WIDE_VALUES = (date(2025, 4, 1), date(2025, 6, 1))
 _VALUES = {"qwen3": "attn_v", "qwen3_moe": "attn_v", "phi3": "attn_qkv"}
-_OWN_CONVERTER = "2024-12"  # files of earlier models are llama.cpp's
+_OWN_CONVERTER = date(2024, 12, 1)  # files of earlier models are llama.cpp's
 # whose files hold the language model alone, though the model sees; they lack prediction layers too
 _TEXT_ONLY = frozenset({"gemma-3n-e2b", "gemma-3n-e4b", "ornith-1.0-9b", "ornith-1.0-35b"})
 # whose files hold the tied head a second time, as their publishers' safetensors or GGUF files do
@@ -37,11 +39,13 @@ def ollama_type(model: Model, mix: str, tensor: Tensor) -> str | None:
     """The type that Ollama gives `tensor` instead of the mix's own; None where it follows llama.cpp."""
     if not tensor.is_matrix:
         return None
-    if tensor.role in _LATENT and (model.released or "") >= _OWN_CONVERTER:
+    released = model.released
+    if tensor.role in _LATENT and released is not None and released >= _OWN_CONVERTER:
         return "Q8_0"
     if tensor.part is Part.LOOKUP:
         return "F16"
-    if tensor.part is Part.EMBEDDING and model.architecture == "gemma" and (model.released or "") < _GEMMA_EIGHT_BITS:
+    is_early = released is None or released < _GEMMA_EIGHT_BITS
+    if tensor.part is Part.EMBEDDING and model.architecture == "gemma" and is_early:
         return "Q8_0"
     if _VALUES.get(model.architecture) == tensor.role and mix in {"Q4_K", "Q8_0"} and _has_wide_values(model):
         return "F16"
@@ -53,7 +57,8 @@ def ollama_type(model: Model, mix: str, tensor: Tensor) -> str | None:
 def _has_wide_values(model: Model) -> bool:
     """Of its Qwen3 and Phi-4-reasoning files; those that see are llama.cpp's."""
     first, end = _WIDE_VALUES
-    return first <= (model.released or "") < end and model.task in ("text", "")
+    came_out = model.released
+    return came_out is not None and first <= came_out < end and model.task in ("text", "")
 
 
 _LEAST_WIDE = 1152  # columns, Gemma 3 1B's

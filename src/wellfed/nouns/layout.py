@@ -144,8 +144,8 @@ MOST_SLOTS = 64  # that llama.cpp's server and its kin are started with; further
 
 @lru_cache(maxsize=256)
 def _day(text: str) -> date | None:
-    """An ISO day, or an ISO month as its first day; None for an empty text."""
-    return date.fromisoformat(f"{text}-01" if len(text) == len("2025-06") else text) if text else None
+    """An ISO day; None for an empty text."""
+    return date.fromisoformat(text) if text else None
 
 
 class DraftKind(StrEnum):

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wellfed.catalog.published import Published
+from wellfed.engines.named import parted
 from wellfed.engines.spec import Endpoint, LaunchSpec
-from wellfed.engines.versions import parted
 from wellfed.errors import BadInput
 from wellfed.frozen import dataclass
 from wellfed.launch.extra_flags import ensure_not_ours
