@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from wellfed.catalog.hardware import find_gpu, near_parts
+from wellfed.errors import UnknownName
+from wellfed.verbs.inputs import machine
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,11 @@ def test_a_part_of_no_family_leads_nowhere_else(name: str) -> None:
         ("quadro k2200", "Quadro K2200"),
         ("arc pro b65", "Arc Pro B65"),
         ("mi455x", "Instinct MI455X"),
+        ("mi350p", "Instinct MI350P"),
+        ("rtx pro 5000 blackwell laptop", "RTX PRO 5000 Blackwell Laptop"),
+        ("昇腾950PR", "Ascend 950PR"),
+        ("ascend 950dt", "Ascend 950DT"),
+        ("pingtouge ppu 810e", "T-Head PPU"),
         ("rtx spark", "N1X"),
         ("mac pro vega ii duo", "Radeon Pro Vega II Duo"),
         ("titan x (pascal)", "TITAN X Pascal"),
@@ -80,3 +87,25 @@ def test_parts_that_were_unknown(name: str, part: str) -> None:
     found = find_gpu(name)
     assert found is not None
     assert found.spec.name == part
+
+
+@pytest.mark.parametrize(
+    ("line", "cpu"),
+    [
+        ("ryzen ai max 385 64gb", "Ryzen AI Max 385"),  # 8 cores, not the 12 of the 390 with the same graphics
+        ("ryzen ai max 390 64gb", "Ryzen AI Max 390"),
+        ("ryzen z2 extreme", "Ryzen AI Z2 Extreme"),
+    ],
+)
+def test_an_apu_has_its_own_cores(line: str, cpu: str) -> None:
+    assert machine(line).sockets[0].cpu.name == cpu
+
+
+def test_an_accelerator_of_a_maker_of_cpus_is_no_cpu() -> None:
+    with pytest.raises(UnknownName) as refusal:
+        machine("8x hygon bw1000")
+    assert refusal.value.near and all("Hygon" in name for name in refusal.value.near)
+
+
+def test_sockets_may_be_said_behind_a_cpu() -> None:
+    assert len(machine("epyc 9755 2s").sockets) == 2

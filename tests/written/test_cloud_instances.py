@@ -22,6 +22,9 @@ _GIB = 2**30
         ("standard_nd96isr_h100_v5", "H100 SXM5 80GB", 8, 1900),
         ("g2-standard-48", "L4", 4, 192),
         ("ecs.gn7i-c8g1.2xlarge", "A10", 1, 30),
+        ("ecs.gn7i-c32g1.32xlarge", "A10", 4, 752),
+        ("BM.GPU.MI300X.8", "Instinct MI300X", 8, 2048),
+        ("gx3d-160x1792x8h100", "H100 SXM5 80GB", 8, 1792),
     ],
 )
 def test_an_instance_is_its_parts(line: str, gpu: str, count: int, memory_gib: int) -> None:

@@ -230,7 +230,7 @@ def _named_cpu(parts: PartsList, text: str, count: int, piece: str) -> PartsList
 _PRODUCTS = regex(r"\b(?:laptop|notebook|mini\s?pc|nuc)\b")
 _INSIDE = regex(r"\b(?:igpu|integrated graphics|apu graphics)\b")
 _SAMPLE = regex(r"\b(?:es\d?|qs|engineering samples?|qualification samples?)\b")
-_SOCKETS = regex(r"\b(\d)\s*(?:sockets?|cpus?|way|p)$|\b(dual|single|quad)(?:[\s-]*(?:sockets?|cpus?))?$")
+_SOCKETS = regex(r"\b(\d)\s*(?:sockets?|cpus?|way|[ps])$|\b(dual|single|quad)(?:[\s-]*(?:sockets?|cpus?))?$")
 
 
 def _without_sample(name: str) -> tuple[str, bool]:

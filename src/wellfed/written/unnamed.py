@@ -28,7 +28,7 @@ _FAMILIES = regex(
 _CARDS = regex(
     r"\b(?:rtx|gtx|gt|rx|radeon|geforce|tesla|quadro|instinct|arc|gpus?|titan|vega|ascend|atlas|cmp|mi\d+\w*|gaudi|"
     r"[ah]\d{2,3}[a-z]?|b\d{2,3}|v1\d\d[a-z]?|l\d{1,2}[a-z]?|p\d{1,3}|t4|t10|card|cards|gb\d+|dgx|hgx|jetson|mac|"
-    r"macbook|tenstorrent|wormhole|blackhole|hailo|groq|cerebras|tpu|inferentia\d?|trainium\d?|graphcore|sambanova|coral)\b|"
+    r"macbook|tenstorrent|wormhole|blackhole|hailo|groq|cerebras|bw\d{3,4}|dcu|tpu|inferentia\d?|trainium\d?|graphcore|sambanova|coral)\b|"
     r"\bm\d (?:pro|max|ultra)\b"
 )
 _APUS = regex(r"\bamd a(?:4|6|8|10|12)\b")
