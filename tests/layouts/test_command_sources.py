@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -135,3 +136,42 @@ def test_idle_gpus_are_told() -> None:
 def test_processes_that_are_not_there(text: str) -> None:
     with pytest.raises(BadInput):
         line_of(text)
+
+
+SETTINGS = {
+    "model": [], "model_param": "gemma-3-12b-it-Q4_K_M.gguf", "port": 5001, "contextsize": 16384, "gpulayers": 99,
+    "usecuda": ["normal", "0", "mmq"], "usevulkan": None, "quantkv": 1, "flashattention": True, "useswa": True,
+    "blasbatchsize": 512, "tensor_split": None, "moecpu": 0, "lora": None, "mmproj": "", "threads": 7,
+}  # fmt: skip
+
+
+class TestFilesOfKoboldCpp:
+    def lines(self, folder: Path, *words: str) -> list[str]:
+        file = folder / "mine.kcpps"
+        file.write_text(json.dumps(SETTINGS))
+        return [
+            line_of(" ".join([*words, str(file)]).strip()),
+            line_of(f"koboldcpp --config {file} --contextsize 8192"),
+        ]
+
+    def test_alone_and_in_a_line(self, tmp_path: Path) -> None:
+        alone, within = self.lines(tmp_path)
+        assert alone.startswith("koboldcpp --model gemma-3-12b-it-Q4_K_M.gguf --contextsize 16384 --gpulayers 99")
+        assert "--usecuda normal 0 mmq" in alone and "--useswa" in alone
+        assert "usevulkan" not in alone and "moecpu" not in alone and "tensor_split" not in alone
+        assert within.count("--contextsize") == 1 and "--contextsize 8192" in within and "16384" not in within
+
+    def test_it_is_planned_as_its_line_would_be(self, tmp_path: Path) -> None:
+        file = tmp_path / "mine.kcpps"
+        file.write_text(json.dumps(SETTINGS))
+        asked = ["plan", "--on", "rtx 3090, ryzen 9 7950x, 64gb", "--json", "--from-command"]
+        found = [json.loads(CliRunner().invoke(cli, [*asked, line]).stdout) for line in (str(file), line_of(str(file)))]
+        assert found[0]["as_it_is"]["memory"] == found[1]["as_it_is"]["memory"]
+        assert found[0]["as_it_is"]["layout"]["kv_type"] == "q8_0"
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", "not JSON", '{"port": 5001}', "[" * 100_000])
+    def test_other_files_are_refused(self, tmp_path: Path, text: str) -> None:
+        file = tmp_path / "mine.kcpps"
+        file.write_text(text)
+        with pytest.raises(BadInput):
+            line_of(str(file))

@@ -54,3 +54,14 @@ def test_windows_are_whole_where_ollama_has_llama_cpp_as_a_library() -> None:
         "OLLAMA_CONTEXT_LENGTH=32768 ollama run gemma3:4b", "rtx 3090, ryzen 9 7950x, 64gb", "-e", "ollama@0.13"
     )
     assert size(own, "gpu0", "kv") < 34 * 4 * 256 * 4 * 32_768 / 2**20 / 2
+
+
+def test_what_speaks_is_in_no_projector() -> None:
+    """ggml-org/llama.cpp, pull request 21489: 2447.80 MiB for Qwen2.5-Omni-3B's towers and what a pass of them takes;
+    talker and vocoder are another billion."""
+    found = as_it_is(
+        "llama-server -hf ggml-org/Qwen2.5-Omni-3B-GGUF -c 4096 -np 1 -ngl 99", "rtx 3090, ryzen 9 7950x, 64gb"
+    )
+    assert 2447.80 * 0.9 < size(found, "gpu0", "towers") < 2447.80 * 1.05
+    served = as_it_is("vllm serve Qwen/Qwen2.5-Omni-7B --max-model-len 4096", "rtx 6000 ada, epyc 7543, 256gb")
+    assert size(served, "gpu0", "weights") / 1024 == pytest.approx((7.615616512e9 + 1.3181e9) * 2 / 2**30, rel=WITHIN)

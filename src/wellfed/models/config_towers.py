@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from wellfed.message import sentence
 from wellfed.models.config_reader import Config
-from wellfed.models.tensor import Part, Tensor
+from wellfed.models.tensor import SPEECH, Part, Tensor
 
 _MOST_PARAMETERS = 10**12
 _GATED = frozenset(
@@ -34,6 +34,9 @@ def towers(config: Mapping[str, object], hidden: int) -> tuple[Tensor, ...]:
     """The towers that `config` (a whole config.json) describes, a lump each; `hidden` is the language model's width."""
     stated = config.get("vision_parameters")
     if isinstance(stated, int) and 0 < stated < _MOST_PARAMETERS:
+        speech = config.get("speech_parameters")
+        if isinstance(speech, int) and 0 < speech < _MOST_PARAMETERS:
+            return (Tensor("vision", Part.VISION, 1, stated), Tensor(SPEECH, Part.UNUSED, 1, speech))
         return (Tensor("vision", Part.VISION, 1, stated),)
     thinker = config.get("thinker_config")
     source = thinker if isinstance(thinker, Mapping) else config

@@ -27,7 +27,7 @@ from wellfed.models.recipes_makers import ds4_type, kept_type, unsloth_type
 from wellfed.models.recipes_ollama import holds_head_twice, ollama_type, trained_at_four_bits
 from wellfed.models.recipes_safetensors import ONE_SCALE, scheme, scheme_type
 from wellfed.models.recipes_unsloth import ROUTED_BITS, UNSLOTH
-from wellfed.models.tensor import Part, Tensor
+from wellfed.models.tensor import SPEECH, Part, Tensor
 from wellfed.models.weights import LayerWeights, Weights
 
 MAKERS = frozenset({"ollama", "bartowski", "unsloth", "mradermacher", "lmstudio-community", "ggml-org", "ds4"})
@@ -302,8 +302,8 @@ def _by_recipe(model: Model, quantisation: Quantisation) -> Weights:
     sums, kind_of = tally(len(model.layers)), _kinds(model, quantisation)
     layer_kind = _layer_kind(model, quantisation)
     for shape, layers in _alike(model):
-        if shape.part in (Part.VISION, Part.AUDIO) and quantisation.family == "gguf":
-            continue  # lives in a file of its own (mmproj)
+        if shape.role == SPEECH or (shape.part in (Part.VISION, Part.AUDIO) and quantisation.family == "gguf"):
+            continue  # towers live in a file of their own (mmproj)
         for some in [layers] if layers == (None,) else _of_one_kind(layers, layer_kind):
             kind = kind_of(replace(shape, layer=some[0]))
             sums.add(shape.part, some, kind, TYPES[kind].size(shape.rows, shape.columns, shape.count))

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from wellfed.frozen import dataclass
 
+SPEECH = "speech"  # the role of what a model speaks with: in its repository, but no engine here loads it
+
 
 class Part(StrEnum):
     """The part of a model a tensor belongs to, as placement and speed see it."""

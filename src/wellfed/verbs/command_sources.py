@@ -9,6 +9,7 @@ import psutil
 
 from wellfed.engines.command_line import tells
 from wellfed.engines.compose_file import chosen_line
+from wellfed.engines.koboldcpp_file import ENDINGS, line_of_settings
 from wellfed.errors import BadInput
 from wellfed.message import message
 from wellfed.plain_file import is_there, may_name_files, named_path, read_text
@@ -20,7 +21,8 @@ _MOST_BYTES = MIB
 
 
 def line_of(text: str) -> str:
-    """The command line that `text` is or names: `compose.yaml`, `compose.yaml#SERVICE`, `start.sh`, `pid:1234`.
+    """The command line that `text` is or names: `compose.yaml`, `compose.yaml#SERVICE`, `start.sh`, `mine.kcpps`,
+    `pid:1234`.
 
     Raises BadInput for files and processes that cannot be read, or that run no engine.
     """
@@ -30,12 +32,33 @@ def line_of(text: str) -> str:
     process = _PROCESS.fullmatch(text.strip())
     if process is not None:
         return _of_process(int(process[1]))
+    settings = _of_koboldcpp(text)
+    if settings is not None:
+        return settings
     name, _, service = text.strip().partition("#")
     if "\n" in name or not name.endswith((*_COMPOSE, ".sh", ".bat", ".ps1")) or not is_there(name):
         return text
     path = named_path(name)
     content = read_text(path if path is not None else name, _MOST_BYTES)
     return chosen_line(content, service) if name.endswith(_COMPOSE) else content
+
+
+def _of_koboldcpp(text: str) -> str | None:
+    """The line that a file of KoboldCpp's settings stands for, alone or in one of its command lines."""
+    if not any(ending in text for ending in ENDINGS) or "\n" in text.strip():
+        return None
+    try:
+        words = shlex.split(text, posix="\\" not in text)
+    except ValueError:
+        return None
+    place = next((at for at, word in enumerate(words) if word.endswith(ENDINGS) and is_there(word)), None)
+    if place is None:
+        return None
+    path = named_path(words[place])
+    content = read_text(path if path is not None else words[place], _MOST_BYTES)
+    after = words[place + 1 :]
+    before = words[1:place] if place and words[place - 1] != "--config" else words[1 : max(1, place - 1)]
+    return line_of_settings(content, (*before, *after))
 
 
 def _of_process(number: int) -> str:
