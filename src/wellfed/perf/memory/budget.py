@@ -35,6 +35,9 @@ _NON_TORCH_SWITCHED_GIB = {Engine.VLLM: 1.85, Engine.SGLANG: 1.5}
 # 0.11 on H100, 51 batch sizes up to 512: 0.1 GiB for 28 dense layers, 0.39 and 1.03 GiB for 24 and 36 with experts).
 _GRAPH_BYTES_PER_LAYER, _GRAPH_BYTES_PER_EXPERT_LAYER = 4 * MIB, 22 * MIB
 _LARGEST_GRAPH = 512  # sequences
+# What vLLM's estimate has at least, however few are captured: 0.13 GiB for two sequences on 5090s (half as much again
+# as they took), 0.2 and 0.17 for two and four on 3090s (noonghunna/club-3090, issues 1087 and 127, pull request 1139).
+_FIRST_GRAPHS_BYTES = 0.13 * GIB
 # Copies in 16 bits of each of hyper-connections' streams: DeepSeek-V4-Flash takes 3.91 GiB for 6176 tokens more
 # (MiaAI-Lab/DeepSeek-v4-Flash-One-DGX-Spark, issue 4), of which experts are 0.13 MB a token.
 _MIXED = 18.5
@@ -65,7 +68,8 @@ class Budget:
 class Card:
     """A GPU as an engine's budget sees it: `capacity` bytes, `free` of them (None: all), `visible` of which it takes
     its share; `host` bytes of the engine's processes lie in the same pool (unified memory). `context`: a process's
-    own before it allocates; `switched`: ranks talk over a switch that reduces by itself (NVLink SHARP).
+    own before it allocates; `switched`: ranks talk over a switch that reduces by itself (NVLink SHARP); `widens`: it
+    knows no FP8.
     """
 
     capacity: float | None
@@ -74,6 +78,7 @@ class Card:
     host: float = 0.0
     context: float = 0.0
     switched: bool = False
+    widens: bool = False
 
 
 def budget(
@@ -201,6 +206,8 @@ def _vllm(used: Budget, layout: Layout, total: float, others: float) -> Budget:
         kept_free = 0.0
     if option(layout, "graphs_in_budget", "1") == "0":  # before 0.21 graphs were captured into what was kept free
         kept_free, graphs = max(0.0, kept_free - graphs), min(graphs, kept_free)
+    elif layout.cuda_graphs:
+        graphs += _FIRST_GRAPHS_BYTES
     return Budget(used.activations, used.non_torch, graphs, kept_free, f"gpu_memory_utilization {share:g}")
 
 

@@ -32,6 +32,7 @@ from wellfed.perf.memory.devices import (
     reduces,
     system_terms,
     unified,
+    vendor,
     visible_bytes,
 )
 from wellfed.perf.memory.draft import draft_cache_bytes, draft_weight_bytes
@@ -40,7 +41,7 @@ from wellfed.perf.memory.kv import option
 from wellfed.perf.memory.lora import lora_bytes, lora_note
 from wellfed.perf.memory.offload import offload_terms
 from wellfed.perf.memory.pools import are_grouped, cached_token_bytes, logged_token_bytes, state_pool_bytes
-from wellfed.perf.memory.shards import attention_ranks, pool_parts, rank_weights, stages
+from wellfed.perf.memory.shards import attention_ranks, pool_parts, rank_weights, stages, widened_scale_bytes
 from wellfed.perf.memory.share import Growth, Named, Share, Sized
 from wellfed.perf.memory.split import Span
 from wellfed.perf.memory.static_share import share_that_sees
@@ -74,11 +75,18 @@ def shares(request: Request) -> tuple[Share, ...]:
         device = f"gpu{index}"
         if key not in fixed_by_duty:
             host = _PROCESS_BYTES if unified(gpu) else 0.0
-            card = Card(capacity, free, visible_bytes(gpu, machine), host, context_bytes(gpu), reduces(gpu))
+            card = Card(
+                capacity, free, visible_bytes(gpu, machine), host, context_bytes(gpu), reduces(gpu), _widens(gpu)
+            )
             fixed_by_duty[key] = tuple([MemoryTerm(device, *term) for term in _fixed(request, spans[stage], card)])
         gpu_shares.append(Share(device, fixed_by_duty[key], growths[stage], capacity, free))
     ram, more = _ram(request, len(gpus)), offload_terms(layout, gpu_shares)
     return (*gpu_shares, replace(ram, fixed=(*ram.fixed, *more)) if more else ram)
+
+
+def _widens(gpu: Gpu) -> bool:
+    """Whether FP8 weights are widened to 16 bits on their way."""
+    return gpu.spec is not None and vendor(gpu) == "nvidia" and not gpu.spec.peak.fp8
 
 
 @per_object
@@ -123,6 +131,8 @@ def _offloaded(layout: Layout) -> float:
 
 def _fixed(request: Request, span: Span, card: Card) -> tuple[Named, ...]:
     layout, weights = request.layout, _weights(request, span)
+    if card.widens:
+        weights += widened_scale_bytes(request.model, request.weights, layout, span)
     draft = draft_weight_bytes(request.weights, layout) / max(1, layout.tensor_parallel) if span.output else 0.0
     lora = lora_bytes(request.model, layout, span)
     passed = activation_bytes(request.model, layout, card.capacity, output=span.output)

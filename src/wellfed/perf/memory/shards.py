@@ -22,6 +22,8 @@ from wellfed.perf.memory.split import Span
 
 _MXFP4_WIDTH = 256  # columns that vLLM pads MXFP4 experts to, see `_padding`
 LANGUAGE_ONLY = "language_only"  # the option: towers are not loaded
+TOWER_BY_DATA = "tower_by_data"  # the option: the tower is whole on every rank
+_DIVIDE_TOWERS = frozenset({Engine.VLLM, Engine.SGLANG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,11 @@ def rank_weights(model: Model, weights: Weights, layout: Layout, span: Span) -> 
         + _absorbed_bytes(model, layout, span) / ranks,
         dense=(sums.dense[span.last] - sums.dense[span.first]) / tensor,
         routed=routed / expert_ranks(layout) * (1 + _redundant_share(model, layout)),
-        replicated=sums.small[span.last]
+        replicated=_angles_bytes(model, layout)
+        + sums.small[span.last]
         - sums.small[span.first]
         + (weights.other if last else 0.0)
-        + (0.0 if option(layout, LANGUAGE_ONLY) == "1" else _towers(weights, first)),
+        + (0.0 if option(layout, LANGUAGE_ONLY) == "1" else _towers(weights, layout, first)),
         embedding=(weights.embedding + weights.lookup) / tensor if first else 0.0,
         head=_head(weights, first) / tensor if last else 0.0,
     )
@@ -124,9 +127,42 @@ def _absorbed_bytes(model: Model, layout: Layout, span: Span) -> float:
     )
 
 
-def _towers(weights: Weights, first: bool) -> float:
-    """Towers for pictures and sound are whole on every rank that takes the prompt in."""
-    return weights.towers if first else 0.0
+def _towers(weights: Weights, layout: Layout, first: bool) -> float:
+    """Towers for pictures and sound, on every rank that takes the prompt in: vLLM and SGLang divide their matrices as
+    they divide the model's (`--mm-encoder-tp-mode` says `data` where each rank is to have them whole), others do not.
+    """
+    if not first:
+        return 0.0
+    divides = layout.engine in _DIVIDE_TOWERS and option(layout, TOWER_BY_DATA) != "1"
+    return weights.towers / (attention_ranks(layout) if divides else 1)
+
+
+_STRETCHED = {"gemma3_text": (131_072, 8), "gemma3": (131_072, 8)}  # contexts whose positions are scaled, and by what
+
+
+def _angles_bytes(model: Model, layout: Layout) -> float:
+    """Angles of positions, kept for each position of a context that is stretched linearly, and of windows' own
+    (`LinearScalingRotaryEmbedding` of vllm/model_executor/layers/rotary_embedding, 0.10: 0.56 GiB of Gemma 3 4B, whose
+    8.01 GiB of weights are logged as 8.58 in vllm-project/vllm, pull request 21489). Elsewhere they are too few.
+    """
+    context, factor = _STRETCHED.get(model.architecture, (0, 0))
+    if layout.engine is not Engine.VLLM or not factor or model.context_limit != context:
+        return 0.0
+    widths = (kind.head_dim for kind in cache_profile(model).kinds if isinstance(kind, FullAttention))
+    return (factor + 1) * context * max(widths, default=0) * _HALF_BYTES
+
+
+_TILE = 128  # columns that share a scale, of FP8 in tiles
+
+
+def widened_scale_bytes(model: Model, weights: Weights, layout: Layout, span: Span) -> float:
+    """What FP8 in tiles takes more on a card without FP8: Marlin has a scale of 16 bits for each column of a tile
+    (`prepare_fp8_layer_for_marlin` of vllm/model_executor/layers/quantization/utils/marlin_utils_fp8.py, 0.10).
+    """
+    rank = rank_weights(model, weights, layout, span)
+    held = {Part.ATTENTION: rank.attention, Part.DENSE_FFN: rank.dense, Part.ROUTED_EXPERTS: rank.routed}
+    tiled = sum(size for part, size in held.items() if weights.types.get(part, "").upper() == "FP8")
+    return tiled * _HALF_BYTES / _TILE
 
 
 def _redundant_share(model: Model, layout: Layout) -> float:

@@ -19,13 +19,12 @@ from wellfed.nouns.layout import Engine, Layout
 from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.memory.kv import LOCAL, option
-from wellfed.perf.memory.shards import LANGUAGE_ONLY
+from wellfed.perf.memory.shards import LANGUAGE_ONLY, TOWER_BY_DATA
 from wellfed.perf.memory.share import Named
 
 if TYPE_CHECKING:
     from wellfed.models.pictures import Pictures, Seen, Tower
 
-TOWER_BY_DATA = "tower_by_data"  # the option: the tower is whole on every rank
 PLACE, ON_GPU, ON_CPU = "mmproj", "gpu", "ram"  # the option that says where llama.cpp's tower lies
 MOST_TOKENS, MOST_PIXELS = "image_max_tokens", "image_max_pixels"  # what flags bound a picture by
 _PATCHES = 4096  # of one picture at most, where nothing says otherwise (assumed)
