@@ -85,7 +85,7 @@ def _crossed(all_rows: Fit) -> Iterator[str]:
     names = {True: "the vendors' campaign (2025)", False: "strangers' measurements (2025-26)"}
     for seen in (True, False):
         weights = all_rows.weights * (first == seen)
-        values = fit(parameters(), all_rows.predict, all_rows.measured, weights, tolerance=1e-3)
+        values = fit(parameters(), all_rows.predict, all_rows.measured, weights, tolerance=1e-3, heavy_tails=True)
         predicted = all_rows.predict(values)
         for metric in ("tpot", "ttft"):
             chosen = np.array(

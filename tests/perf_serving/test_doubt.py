@@ -16,6 +16,15 @@ def test_times_per_token_are_doubted_by_what_prompts_of_others_take(crowd: float
     assert nearness(request(), "tpot", 1000, 20, crowd) == kind
 
 
+def test_mixtures_of_experts_are_doubted_more_than_dense_models() -> None:
+    experts = request("deepseek-r1", "fp8", gpus=8)
+    assert nearness(experts, "tpot", 1000, 20, 0.0) == "alone experts"
+    assert nearness(experts, "tpot", 1000, 20, 0.9) == "crowded"
+    widths = [estimate.tpot_s.high / estimate.tpot_s.low for estimate in
+              (estimate_serving(one, CALIBRATION) for one in (experts, request(clients=1)))]  # fmt: skip
+    assert widths[0] > widths[1]
+
+
 def test_a_vendor_of_few_sources_is_a_stranger() -> None:
     assert nearness(request(), "tpot", 1000, 3, 0.0) == nearness(request(), "ttft", 1000, 3, 0.0) == "few sources"
     assert CALIBRATION.support[sources_key(request())] > 20

@@ -101,6 +101,48 @@ def test_lengths_that_are_not_drawn_are_equal() -> None:
     assert not asked(Engine.VLLM, notes="tp=8; dataset ShareGPT").workload.equal_lengths
 
 
+def test_random_arrivals_do_not_ask_together() -> None:
+    """Who asks at random times does not come with those that were answered together, of what length ever."""
+    assert not asked(Engine.VLLM, notes="tp=8; rate=4 req/s Poisson, no concurrency cap").workload.equal_lengths
+    assert asked(Engine.VLLM, notes="tp=8; 600 requests").workload.equal_lengths
+
+
+@pytest.mark.parametrize(
+    ("build", "day", "groups", "drafts"),
+    [
+        ("1.2.0rc6.post3", "2026-02-05", 1, 3),
+        ("1.2.0rc6.post3", "2026-02-05", 8, 1),
+        ("1.2.0rc6.post2", "2026-01-29", 1, 0),
+        ("1.1.0rc2.post2", "2026-01-14", 1, 3),
+        ("1.1.0rc2.post2", "2025-12-15", 1, 0),
+    ],
+)
+def test_builds_of_a_campaign_tell_whether_it_drafted(build: str, day: str, groups: int, drafts: int) -> None:
+    notes = SCRIPTED.replace("2025-10-01", day).replace("attn_dp=1", f"attn_dp={groups}")
+    notes = notes.replace("tp=8 pp", "tp=1 pp") if groups > 1 else notes
+    guess = asked(Engine.TENSORRT_LLM, engine_version=build, notes=notes).layout.speculation
+    assert (guess.tokens if guess else 0) == drafts
+
+
+DEPLOYED = (
+    "DISAGG prefill 1 workers x 8 GPU (tp=8 dp=1 ep=8 bs=); decode 1 workers x 8 GPU (tp=8 dp=1 ep=8 bs=); gemm=fp8; "
+    "measured=2026-02-05; origin=InferenceX dump"
+)
+
+
+def test_a_campaigns_scripts_tell_its_pools() -> None:
+    """36 clients on GB200: three decode workers that draft three tokens, as its configuration asks."""
+    cells = {"gpu": "GB200 (NVL72)", "notes": DEPLOYED, "engine_version": "0.8.1.post2"}
+    known = asked(Engine.TENSORRT_LLM, concurrency_or_batch="36", **cells).layout
+    assert (known.data_parallel, known.prefill_gpus, known.tensor_parallel) == (3, 8, 8)
+    assert known.speculation is not None
+    assert known.speculation.tokens == 3
+    wide = asked(Engine.TENSORRT_LLM, concurrency_or_batch="6144", **cells).layout
+    assert (wide.data_parallel, wide.attention_data_parallel) == (1, 8)
+    elsewhere = asked(Engine.TENSORRT_LLM, concurrency_or_batch="37", **cells).layout
+    assert elsewhere.data_parallel == 2  # as is assumed where nothing tells
+
+
 @pytest.mark.parametrize(("served", "outlier"), [("2.9", True), ("3.6", False)])
 def test_runs_that_are_offered_more_than_they_serve(served: str, outlier: bool) -> None:
     notes = f"tp=8; rate=4 req/s Poisson, no concurrency cap; achieved {served} req/s; 600 requests"

@@ -147,6 +147,15 @@ class TestLoad:
         alone, _ = parts(replace(asked, layout=replace(asked.layout, engine=Engine.SGLANG)))
         assert fed(alone) > alone.slots
 
+    def test_where_prompts_fill_every_pass_a_token_takes_a_full_one(self) -> None:
+        """As many sequences are let in as keep the chunk full while others of them wait for their prompts."""
+        asked = request("llama-3.1-8b", "bf16", gpus=1, clients=100, prompt=32_000, output=100, batch_tokens=2048)
+        shape, knobs = parts(asked)
+        served = serve(shape, knobs)
+        assert 0.85 < served.share <= 1.0
+        assert served.running <= fed(shape)
+        assert served.tpot == pytest.approx(forward(shape, knobs, served.batch, 2048.0).seconds, rel=0.15)
+
     def test_short_answers_weigh_most_in_a_mean_of_times_per_token(self) -> None:
         assert mean_inverse(500, 0) == 1 / 500
         drawn = sum(1 / length for length in range(1, 1001)) / 1000

@@ -44,8 +44,12 @@ def fit(
     loss_scale: float = 0.15,
     begin: Mapping[str, float] | None = None,
     tolerance: float = 1e-8,
+    heavy_tails: bool = False,
 ) -> dict[str, float]:
     """Parameters (searched in logs) that minimise the soft-L1 log error plus the priors.
+
+    `heavy_tails`: errors scatter like Cauchy's, so that rows far off have little say, however light or heavy they are;
+    weights then count rows (with soft L1 they scale errors, and light rows far off pull like squares).
 
     `begin` is where the search starts, when the solution of a similar fit is known; the priors stay where they are.
     `tolerance` ends the search: the relative gain in cost, or change of parameters, that is not worth another step.
@@ -60,14 +64,30 @@ def fit(
 
     def errors(x: Vector) -> Vector:
         predicted = predict(dict(zip([p.name for p in parameters], np.exp(x), strict=True)))
-        row_errors = scale * np.log(predicted / measured) / loss_scale
-        soft = np.sign(row_errors) * np.sqrt(2 * (np.sqrt(1 + row_errors**2) - 1))
-        return np.concatenate([soft, (x - start) / widths])
+        row_errors = np.log(predicted / measured) / loss_scale
+        of_rows = scale * _cauchy(row_errors) if heavy_tails else _soft(scale * row_errors)
+        return np.concatenate([of_rows, (x - start) / widths])
 
     first = start if begin is None else np.log([begin[parameter.name] for parameter in parameters])
     settings = {"bounds": bounds, "x_scale": "jac", "max_nfev": 60, "ftol": tolerance, "xtol": tolerance}
     found = least_squares(errors, np.clip(first, bounds[0], bounds[1]), **settings)
     return dict(zip([p.name for p in parameters], np.exp(found.x).tolist(), strict=True))
+
+
+def _soft(errors: Vector) -> Vector:
+    """The root of twice the soft-L1 loss, with the errors' signs."""
+    import numpy as np
+
+    found: Vector = np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + errors**2) - 1))
+    return found
+
+
+def _cauchy(errors: Vector) -> Vector:
+    """The root of Cauchy's loss, with the errors' signs."""
+    import numpy as np
+
+    found: Vector = np.sign(errors) * np.sqrt(np.log1p(errors**2))
+    return found
 
 
 def doubts(
@@ -102,6 +122,7 @@ def leave_one_group_out(
     loss_scale: float = 0.15,
     begin: Mapping[str, float] | None = None,
     tolerance: float = 1e-8,
+    heavy_tails: bool = False,
 ) -> Vector:
     """Predictions of every row by a fit that has seen no row of its group. `predict` gives all rows each time."""
     import numpy as np
@@ -111,7 +132,7 @@ def leave_one_group_out(
     for group in sorted(set(groups)):
         held = labels == group
         masked = (np.ones(len(measured)) if weights is None else weights) * ~held
-        found = fit(parameters, predict, measured, masked, loss_scale, begin, tolerance)
+        found = fit(parameters, predict, measured, masked, loss_scale, begin, tolerance, heavy_tails)
         out[held] = predict(found)[held]
     return out
 

@@ -108,8 +108,20 @@ _TUNED = (
 ENGINES = ("vllm", "sglang", "tensorrt-llm")
 _SUBMITTED = "serving.compute_factor.submitted"
 _SUBMISSIONS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)  # how much more of the peak such submissions may reach
-_NEAR = ("tuned", "tuned waiting", "few sources", "alone", "shared", "crowded", "at once", "near", "far")
+_NEAR = (
+    "tuned",
+    "tuned waiting",
+    "few sources",
+    "alone",
+    "alone experts",
+    "shared",
+    "crowded",
+    "at once",
+    "near",
+    "far",
+)
 _TOLERANCE, _ROUGH = 1e-5, 1e-3  # of the whole fit, and of those that leave rows out and start where it ended
+_SCALE = 0.15  # of errors' logs, from which on rows lose their say
 _MOVED = 0.9  # of a prior's width: a parameter whose doubt is more is its prior
 _SOURCE = "serving tables"
 _ALONE, _FOLDS = 10_000, 6  # rows of a unit that is left out by itself; fits that leave the others out
@@ -179,18 +191,22 @@ class Fit:
 
     def fitted(self) -> dict[str, float]:
         """The parameters that suit all rows best."""
-        return fit(parameters(), self.predict, self.measured, self.weights, tolerance=_TOLERANCE)
+        return fit(parameters(), self.predict, self.measured, self.weights, tolerance=_TOLERANCE, heavy_tails=True)
 
     def left_out(self, group: Callable[[Case], str], begin: Mapping[str, float]) -> Vector:
         """Every row's prediction by a fit that has seen no row of its group; searches begin at the whole fit's end."""
         groups = [group(case) for case in self.cases]
         return leave_one_group_out(
-            parameters(), self.predict, self.measured, groups, self.weights, begin=begin, tolerance=_ROUGH
-        )
+            parameters(), self.predict, self.measured, groups, self.weights, begin=begin, tolerance=_ROUGH,
+            heavy_tails=True,
+        )  # fmt: skip
 
     def facts(self, values: Mapping[str, float]) -> dict[str, Fact]:
         """What is known of each parameter: from how many rows, give or take what."""
-        given = doubts(parameters(), self.predict, values, self.weights)
+        import numpy as np
+
+        off = np.log(self.predict(values) / self.measured) / _SCALE
+        given = doubts(parameters(), self.predict, values, self.weights / (1 + off**2), _SCALE)
         rows = Counter(self.aggregated.rows_by_parameter()) + Counter(self.disaggregated.rows_by_parameter())
         found = {}
         for one in parameters():
@@ -214,10 +230,7 @@ class Fit:
         for name in _WEIGHTS:
             for kind, chosen in [("", names == name), *((f" {k}", (names == name) & (near == k)) for k in _NEAR)]:
                 if chosen.any() and not (kind and name.startswith(SPLIT)):
-                    # of the next source, whoever it is: each source weighs the same, how many rows it has
-                    groups = [one.source for one, kept in zip(self.cases, chosen, strict=True) if kept]
-                    equal = groups if name.endswith("tpot") and kind and not kind.startswith(" tuned") else None
-                    out, whole = (residual(self.measured[chosen], one[chosen], equal) for one in (predicted, seen))
+                    out, whole = (residual(self.measured[chosen], one[chosen]) for one in (predicted, seen))
                     found[f"{name}{kind}"] = replace(out, sigma=round((out.sigma * whole.sigma) ** 0.5, 4))
         return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from wellfed.accuracy.serving_notes import Degrees
 from wellfed.frozen import dataclass
 from wellfed.models.model import Model
 from wellfed.nouns.layout import Engine
@@ -25,6 +26,14 @@ _FP4_PASS = 8192  # at least, with FP4 weights: dsr1_fp4_b200_trt.sh@111f0312
 _SGLANG_PASS, _SGLANG_FP4_PASS = 32_768, 16_384  # dsr1_fp8_b200.sh@1fc5d73c, dsr1_fp4_b200_slurm.sh@1f1088b1
 _OUTPUT_TOO = "nvfp4-ffn-output"
 _RARELY, _MORE_RARELY, _CROWD = "10", "30", 16  # passes between two looks for new requests, from so many clients on
+# Builds that only its drafting configurations had, or only the others; one that both had drafted from a day on, when
+# those were added (perf-changelog.yaml@843c6254: pulls 392, 594, 620, 632, 642). With a single attention group three
+# tokens are drafted, else one (dsr1_fp8_b200_trt_mtp.sh@843c6254).
+_DRAFTING_BUILD, _PLAIN_BUILD, _FORMER_BUILD, _DRAFTING_SINCE = (
+    "1.2.0rc6.post3", "1.2.0rc6.post2", "1.1.0rc2.post2", "2026-01-14",
+)  # fmt: skip
+_SUPERCHIP = re.compile(r"\bGB\d")
+_MEASURED = re.compile(r"measured=([\d-]+)")
 _ONE_ROUND = ("B300",)  # single_node/{dsr1_fp4,dsr1_fp8,glm5_fp8}_b300.sh@56324839 send as many requests as clients
 
 
@@ -65,6 +74,18 @@ def setting(notes: str, run: Run) -> Setting | None:
     if run.engine is Engine.SGLANG and run.blackwell:
         return Setting(_sglang_options(run), _SGLANG_FP4_PASS if _is_fp4(run) else _SGLANG_PASS, rounds)
     return Setting(rounds=rounds)
+
+
+def drafted(notes: str, build: str, gpu: str, engine: Engine, model: str, spread: Degrees) -> int | None:
+    """Tokens that a campaign's DeepSeek drafted, 0 where it did not; None where nothing tells."""
+    measured = _MEASURED.search(notes)
+    if not _SCRIPTED.search(notes) or "DeepSeek-R1" not in model or measured is None or _SUPERCHIP.search(gpu):
+        return None
+    if engine is not Engine.TENSORRT_LLM or build not in {_DRAFTING_BUILD, _PLAIN_BUILD, _FORMER_BUILD}:
+        return None
+    if build == _PLAIN_BUILD or (build == _FORMER_BUILD and measured[1] < _DRAFTING_SINCE):
+        return 0
+    return 1 if spread.groups > 1 else 3
 
 
 def campaign_weights(notes: str, model: Model, weights: str) -> str:

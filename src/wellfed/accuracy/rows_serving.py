@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from wellfed.accuracy.campaigns import CAMPAIGN, TUNED, Run, Setting, campaign_weights, setting
+from wellfed.accuracy.campaign_pools import Asked, Deployment, deployment
+from wellfed.accuracy.campaigns import CAMPAIGN, TUNED, Run, Setting, campaign_weights, drafted, setting
 from wellfed.accuracy.case import Case, Outcome, Row, Skipped, source_of
 from wellfed.accuracy.names import resolve
 from wellfed.accuracy.serving_conditions import Conditions, conditions, speculation
@@ -54,6 +55,7 @@ _UNTOLD_WIDE_CROWD = 8.0  # clients per decode GPU up to which wide workers of T
 _UNTOLD_OTHERS = 2  # workers of models without
 _UNTOLD_WIDEST = 16  # GPUs; larger workers are told whole
 _UNTOLD_ACCEPTANCE = 0.75
+_KNOWN_ACCEPTANCE = 0.7  # where scripts tell how many tokens are drafted: assumed, from the campaign's rows
 # Some aggregated rows of TensorRT-LLM use it without saying so: all are taken to gain half of what one draft may.
 _UNSAID_ACCEPTANCE = 0.5
 _UNTOLD_SPREAD_CLIENTS = 8  # clients per decode GPU from which attention is data-parallel
@@ -194,7 +196,10 @@ def _aggregated(
     if campaign is not None:
         options = campaign.options
         layout = replace(layout, batch_tokens=campaign.pass_tokens or layout.batch_tokens)
-        if engine is Engine.TENSORRT_LLM and _drafts_itself(model) and spread.tensor <= _UNTOLD_WIDEST // 2:
+        tokens = drafted(notes, row.text("engine_version"), spec.name, engine, row.text("model"), spread)
+        if tokens is not None:
+            guess = _drafting(tokens, _KNOWN_ACCEPTANCE)
+        elif engine is Engine.TENSORRT_LLM and _drafts_itself(model) and spread.tensor <= _UNTOLD_WIDEST // 2:
             guess = _drafting(1, _UNSAID_ACCEPTANCE)
     else:
         sequences, chunk = served_defaults(engine, spec, spread.tensor)
@@ -232,7 +237,9 @@ def _workload(row: Row, clients: int, conditions: Conditions, campaign: Setting 
     """Lengths drawn evenly from a share of the nominal one up to it have the middle as mean."""
     requests = campaign.rounds * clients if campaign else conditions.requests
     match = _RANGE.search(row.text("notes"))
-    equal = campaign.equal_lengths if campaign else match is None and conditions.spread == 0
+    equal = (
+        campaign.equal_lengths if campaign else match is None and not (conditions.spread or conditions.random_arrivals)
+    )
     mean = (1 + float(match[1])) / 2 if match and not equal else 1.0
     prompt, output = _lengths(row)
     return Workload(
@@ -277,8 +284,13 @@ def _split_layout(
     guess: Speculation | None = None
     matched: tuple[tuple[str, str], ...] = ()
     campaign = CAMPAIGN in row.text("notes")
+    known = _deployment(row, engine, kind, model, first, second) if second.batch is None and campaign else None
     if second.batch is None and campaign:
         matched = (("prefill_matched", "1"),)  # whoever sums workers up made the pools for each other
+    if known is not None:
+        first, second = known.prefill, known.decode
+        workers, firsts, guess = second.workers, first.workers, _drafting(known.drafts, _KNOWN_ACCEPTANCE)
+    elif matched:
         workers, guess = _untold_workers(engine, model, second.degrees.tensor, clients)
         firsts = workers
         first, second = _untold(first, model, clients), _untold(second, model, clients)
@@ -299,6 +311,19 @@ def _split_layout(
         speculation=guess,
     )
     return layout, clients
+
+
+def _deployment(
+    row: Row, engine: Engine, kind: Quantisation, model: Model, first: Pool, second: Pool
+) -> Deployment | None:
+    """What the campaign's scripts asked for; None where they leave it open."""
+    prompt, output = _lengths(row)
+    return deployment(
+        Asked(
+            model.family, row.text("gpu"), "fp4" in kind.id, engine, row.text("engine_version"), prompt, output,
+            round(row.number("concurrency_or_batch") or 0), first.degrees.tensor, second.degrees.tensor,
+        )
+    )  # fmt: skip
 
 
 def _untold_workers(engine: Engine, model: Model, gpus: int, clients: int) -> tuple[int, Speculation | None]:

@@ -47,6 +47,7 @@ class Conditions:
     """How a row was measured, as far as its notes tell; None: not told."""
 
     requests: int | None  # sent in all; None: a long run
+    random_arrivals: bool  # requests come on their own, not when another is answered
     spread: float  # of the lengths
     cached_prompt: bool  # the prompt was in the cache when the request came
     maybe_cached: bool
@@ -65,6 +66,7 @@ def conditions(notes: str, engine: Engine, version: str, source: str, clients: i
     """From a row's notes, engine version and source."""
     return Conditions(
         requests=_requests(notes, clients),
+        random_arrivals=_RANDOM_ARRIVALS.search(notes) is not None,
         spread=1.0 if _DRAWN.search(notes) and not _MEDIANS.search(notes) else 0.0,
         cached_prompt=bool(_CACHED.search(notes)),
         maybe_cached=bool(_MAYBE_CACHED.search(notes) or _WARMED.search(source)),

@@ -32,8 +32,8 @@ def sources_key(request: Request) -> str:
 def nearness(request: Request, metric: str, rows: int, sources: int, crowd: float) -> str:
     """Which residuals hold: of engines tuned by vendors (first tokens that mostly wait apart), or of GPUs whose vendor
     few sources measured. Else, of times per token, by how much of them prompts of others take (`crowd`; of first
-    tokens: the share that is waiting). Of first tokens: of runs whose requests all come at once, of kinds that many
-    rows stand behind, or of others.
+    tokens: the share that is waiting), and where that is little, of mixtures of experts apart. Of first tokens: of runs
+    whose requests all come at once, of kinds that many rows stand behind, or of others.
     """
     load = request.workload
     if "tuned" in dict(request.layout.options):
@@ -41,6 +41,8 @@ def nearness(request: Request, metric: str, rows: int, sources: int, crowd: floa
     if sources < _FEW:
         return "few sources"
     if metric == "tpot":
+        if crowd < _ALONE and request.model.is_moe:
+            return sentence("doubt.alone-experts", "alone experts")
         return "alone" if crowd < _ALONE else "shared" if crowd < _SHARED else "crowded"
     if load.requests is not None and load.requests <= load.concurrency > 1:
         return sentence("doubt.once", "at once")

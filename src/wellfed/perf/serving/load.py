@@ -59,15 +59,15 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
     time, each a part of the running sequences; a pass goes through all of them.
     """
     let_in = smaller(shape.clients, shape.slots)
-    admitted = smaller(let_in, fed(shape))
-    rest = larger(admitted - 1, 0.0 * admitted)
-    company = rest / (rest + 1)  # 0 for a single user: nothing runs that its prompt waits for
     ahead = _SYNCHRONOUS + (1 - _SYNCHRONOUS) * shape.overlapped  # passes prepared ahead take no new prompts
-    first = smaller(let_in / shape.requests, 1.0 + 0 * admitted)
+    first = smaller(let_in / shape.requests, 1.0 + 0 * let_in)
     per_pass = smaller(shape.prompt, shape.chunk)
-    busy = 1.0 + 0 * admitted  # share of its stay that a sequence decodes
-    passes, is_alone = costs(shape, knobs), isinstance(rest, float) and not rest
+    busy = 1.0 + 0 * let_in  # share of its stay that a sequence decodes
+    passes, is_alone = costs(shape, knobs), isinstance(let_in, float) and let_in <= 1
     for _ in range(1 if is_alone else _ROUNDS):  # of one sequence every round is like the first
+        admitted = smaller(let_in, fed(shape) / busy)
+        rest = larger(admitted - 1, 0.0 * admitted)
+        company = rest / (rest + 1)  # 0 for a single user: nothing runs that its prompt waits for
         decoding = 1 + rest * busy * (1 - _RUN_OUT * first * shape.spread)  # at the end answers run out one by one
         batch = larger(decoding / shape.stages, 1.0 + 0 * decoding)  # of fewer sequences than stages each is a batch
         alone = passes.forward(batch, 0.0).seconds
@@ -98,7 +98,7 @@ def serve(shape: Shape, knobs: Knobs) -> Served:
     queue, amid = _slot_waits(shape, let_in, admitted, full, first_round, decoding_s)
     start, tpot = start + amid / shape.output, tpot + amid / shape.output
     ttft = handling + prefill + wait + queue
-    running = admitted * busy
+    running = smaller(admitted * busy, fed(shape))
     return Served(tpot, ttft, running, rate, batch, pass_tokens, share, extra, start, prefill, wait, queue, handling)
 
 
