@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+from click.testing import CliRunner
+
+from wellfed.cli.main import cli
 from wellfed.engines.command_line import command
 from wellfed.engines.pins import pins
 from wellfed.errors import BadInput
@@ -54,3 +58,21 @@ def test_a_small_search_stays_small() -> None:
 
     search, _ = planning.search("qwen2.5-7b", planning.PlanOptions(), inputs.machine("rtx 4090, ryzen 9 7950x, 64gb"))
     assert 20 < search.run().considered < 100
+
+
+def test_a_stage_that_keeps_states_alone_bounds_no_cache() -> None:
+    """Jamba has attention in one layer of eight: of eight stages some cache nothing."""
+    words = ("jamba-v0.1", "-e", "sglang", "--set", "pp=8", "--on", "8x a40, epyc 9354, 512gb", "--json")
+    done = CliRunner().invoke(cli, ["plan", *words])
+    assert done.exit_code == 0, done.output
+    tiers = json.loads(done.stdout)["plans"][0]["cache_tiers"]
+    assert next(tier for tier in tiers if tier["place"] == "gpu")["holds_tokens"] > 0
+
+
+def test_a_cache_that_an_engine_has_for_a_kind_of_models_is_on_its_command_line() -> None:
+    """vLLM does not start DeepSeek-V4 with the cache that it takes by itself."""
+    words = ("deepseek-v4-flash", "-e", "vllm", "--on", "4x h100 sxm, 1tb")
+    done = CliRunner().invoke(cli, ["plan", *words])
+    assert done.exit_code == 0 and "--kv-cache-dtype fp8" in done.output
+    named = CliRunner().invoke(cli, ["plan", *words, "--kv-type", "bf16"])
+    assert "--kv-cache-dtype bfloat16" in named.output

@@ -163,6 +163,27 @@ def test_the_tree_agrees_with_the_links(line: str) -> None:
         assert path_up(devices, card.address)[-1].port == "root"
 
 
+@pytest.mark.parametrize(
+    ("words", "works"),
+    [
+        ("p2p", True),
+        ("with p2p", True),
+        ("p2p=on", True),
+        ("no p2p", False),
+        ("p2p off", False),
+        ("without p2p", False),
+    ],
+)
+def test_peer_access_over_pcie(words: str, works: bool) -> None:
+    machine = parse_machine(f"3x rtx 4090, epyc 7702, {words}")
+    assert [(pair.a, pair.b, pair.works) for pair in machine.peers] == [(0, 1, works), (0, 2, works), (1, 2, works)]
+    assert parse_machine(machine.name).peers == machine.peers
+    assert not parse_machine("3x rtx 4090, epyc 7702").peers
+    assert len(parse_machine(f"4x rtx 3090 nvlink, epyc 7702, {words}").peers) == 4, (
+        "bridged pairs talk over the bridge"
+    )
+
+
 def test_nvlink() -> None:
     bridged = parse_machine("4x rtx 3090, nvlink, epyc 7702")
     assert [(link.a, link.b, link.kind, link.bytes_per_s) for link in bridged.gpu_links] == [

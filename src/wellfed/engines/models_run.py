@@ -36,5 +36,15 @@ def why_not_on(engine: Engine, model: Model, gpu: GpuSpec) -> str | None:
                     has=gpu.compute_capability)  # fmt: skip
 
 
+# vLLM keeps DeepSeek-V4's entries in FP8 rows; builds before mid-2026 refuse to start with any other type
+# (https://github.com/vllm-project/recipes/blob/8959cf64189c71d36e11c6a30335f923f261b1f7/models/deepseek-ai/DeepSeek-V4-Flash.yaml#L38).
+_CACHE_TYPES = {(Engine.VLLM, "deepseek_v4"): "fp8"}
+
+
+def cache_type(engine: Engine, model: Model) -> str | None:
+    """The type of cache that the engine runs this kind of models with; None: its own default, as for others."""
+    return _CACHE_TYPES.get((engine, _kind(model)))
+
+
 def _kind(model: Model) -> str:
     return model.architecture.removesuffix("_text")

@@ -12,7 +12,7 @@ from wellfed.engines.capabilities import (
     usable_quantisations,
     why_not,
 )
-from wellfed.engines.models_run import why_not_listed
+from wellfed.engines.models_run import cache_type, why_not_listed
 from wellfed.frozen import replace
 from wellfed.hardware.machine import Machine, Origin
 from wellfed.hardware.parts import GpuSpec
@@ -60,7 +60,7 @@ def candidates(
     layouts: Iterator[Layout] = (
         layout if kv_type == layout.kv_type else replace(layout, kv_type=kv_type)
         for layout in _placements(machine, model, goal, refused, slots)
-        for kv_type in kv_types(CAPABILITIES[layout.engine], goal)
+        for kv_type in kv_types(CAPABILITIES[layout.engine], goal, model)
     )
     layouts = with_divided_contexts(layouts, model, workload)
     if goal.streams:
@@ -147,7 +147,7 @@ def _refusal(
         return Refusal(capabilities.label, reason)
     if not _any_format(machine, capabilities, model, gpu, goal):
         return Refusal(capabilities.label, *no_format(capabilities, model, gpu, goal))
-    if not kv_types(capabilities, goal):
+    if not kv_types(capabilities, goal, model):
         reason = sentence("candidates.kv-cache", "has no KV cache in {kv_types}", kv_types=" or ".join(goal.kv_types))
         kv_names = ", ".join((*capabilities.kv_types, *capabilities.kv_on_request))
         hint = sentence("candidates.kv-cache.hint", "{engine} has {types}", engine=capabilities.label, types=kv_names)
@@ -178,10 +178,13 @@ def _any_format(machine: Machine, capabilities: Capabilities, model: Model, gpu:
     return any(_formats(capabilities, model, spec, goal) for spec in specs)
 
 
-def kv_types(capabilities: Capabilities, goal: Goal) -> tuple[str, ...]:
+def kv_types(capabilities: Capabilities, goal: Goal, model: Model) -> tuple[str, ...]:
     """The KV caches to try with an engine: its default, those named that it has, or all that are worth a trial."""
     if goal.kv_types:
         return tuple(name for name in goal.kv_types if reads_kv_type(capabilities, name))
+    only = cache_type(capabilities.engine, model)
+    if only is not None:
+        return (only,)
     return capabilities.kv_types if goal.any_kv else capabilities.kv_types[:1]
 
 

@@ -16,7 +16,7 @@ from wellfed.message import listed, sentence
 from wellfed.provenance import Assumption
 from wellfed.units import GIB
 from wellfed.written.describe import describe
-from wellfed.written.links import gpu_links
+from wellfed.written.links import gpu_links, peer_access
 from wellfed.written.memory import sockets_with_memory
 from wellfed.written.numa import hardware_threads, node_of, numa_nodes
 from wellfed.written.parts_list import DESKTOP_CARD_BYTES, Card, PartsList
@@ -59,6 +59,7 @@ def _assembled(parts: PartsList, cpu: CpuSpec, count: int, notes: tuple[Assumpti
     places = enumerate(zip(parts.cards, slots, homes, addresses, strict=True))
     gpus = tuple(_gpu(index, card, slot, home, address) for index, (card, slot, home, address) in places)
     rate, new_notes = _network(parts)
+    links = gpu_links(parts)
     sizes = [socket.memory_bytes for socket in sockets]
     return Machine(
         name=describe(parts, sockets, rate),
@@ -69,7 +70,8 @@ def _assembled(parts: PartsList, cpu: CpuSpec, count: int, notes: tuple[Assumpti
         ),
         numa_nodes=nodes,
         gpus=gpus,
-        gpu_links=gpu_links(parts),
+        gpu_links=links,
+        peers=peer_access(parts, links),
         pci=pci,
         disks=parts.disks,
         nics=(Nic("network", numa_node=nodes[0].os_index, bytes_per_s=rate),) if rate else (),

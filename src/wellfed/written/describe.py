@@ -19,6 +19,7 @@ def describe(parts: PartsList, sockets: Sequence[Socket], network_bytes_per_s: f
         words.append(f"{len(sockets)}x {cpu.name}" if len(sockets) > 1 else cpu.name)
     words += _memory(parts, sockets, own_cpu)
     words += {True: ["nvlink"], False: ["no nvlink"], None: []}[parts.nvlink]
+    words += {True: ["p2p"], False: ["no p2p"], None: []}[parts.peers]
     words += [f"nps{parts.nodes_per_socket}"] if parts.nodes_per_socket != 1 else []
     words += [f"nodes={parts.count}"] if parts.count > 1 else []
     words += [f"network={network_bytes_per_s * 8 / 1e9:g}Gb"] if network_bytes_per_s else []

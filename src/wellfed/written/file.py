@@ -22,6 +22,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "cpu": (str,),
     "memory": (str,),
     "nvlink": (bool,),
+    "p2p": (bool,),
     "nodes": (int,),
     "network": (str,),
     "nps": (int,),
@@ -30,6 +31,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 }
 _SETTERS: Mapping[str, Callable[[PartsList, Any], PartsList]] = {
     "nvlink": lambda parts, value: replace(parts, nvlink=value),
+    "p2p": lambda parts, value: replace(parts, peers=value),
     "nodes": lambda parts, value: with_nodes(parts, value),
     "network": lambda parts, value: replace(parts, network_bytes_per_s=network_bytes_per_s(value)),
     "nps": lambda parts, value: with_nodes_per_socket(parts, value, f"nps{value}"),

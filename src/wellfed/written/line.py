@@ -1,8 +1,8 @@
 """A machine in a line, read into its parts: "2x rtx 4090, ryzen 9 7950x, 2x32GB ddr5-5600".
 
 Pieces stand between commas, semicolons or plus signs, in any order. A piece is GPUs or a CPU (each may carry a count),
-memory, or a setting: `nvlink`, `nps4`, `nodes=2`, `network=400Gb`, `psu 1600w`, `price=4200`. A GPU may say how it is
-connected: `x8`, `gen4 x8`, `chipset`, `oculink`, `socket 1`, `@300w`; "second gpu chipset x4" says it of one card.
+memory, or a setting: `nvlink`, `no p2p`, `nps4`, `nodes=2`, `network=400Gb`, `psu 1600w`, `price=4200`. A GPU may say
+how it is connected: `x8`, `gen4 x8`, `chipset`, `oculink`, `socket 1`, `@300w`; "second gpu chipset x4" says it of one.
 What can mean two things comes back as an assumption that is a `reading`: callers tell it first.
 """
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from wellfed.errors import BadInput
-from wellfed.hardware.machine import GpuLink
+from wellfed.hardware.machine import GpuLink, PeerAccess
 from wellfed.hardware.parts import GpuSpec
 from wellfed.message import listed, sentence
 from wellfed.written.parts_list import PartsList
@@ -29,6 +29,15 @@ def gpu_links(parts: PartsList) -> tuple[GpuLink, ...]:
             sentence("written.links.leave-nvlink-out", "leave nvlink out; the cards talk over PCIe"),
         )
     return tuple(link for key, members in groups.items() for link in _group_links(parts, specs[key], members))
+
+
+def peer_access(parts: PartsList, links: Sequence[GpuLink]) -> tuple[PeerAccess, ...]:
+    """Whether each pair that no link joins reaches the other over PCIe, where the line says so (`p2p`, `no p2p`)."""
+    if parts.peers is None:
+        return ()
+    joined = {frozenset((link.a, link.b)) for link in links}
+    pairs = combinations(range(len(parts.cards)), 2)
+    return tuple(PeerAccess(a, b, parts.peers, "as said") for a, b in pairs if frozenset((a, b)) not in joined)
 
 
 def _group_links(parts: PartsList, spec: GpuSpec, members: Sequence[int]) -> Iterator[GpuLink]:

@@ -74,6 +74,7 @@ class PartsList:
     sockets: int = 1
     memory: Modules | None = None
     nvlink: bool | None = None
+    peers: bool | None = None  # whether cards reach each other over PCIe; None: as their driver gives it
     nodes_per_socket: int = 1
     count: int = 1
     network_bytes_per_s: float | None = None

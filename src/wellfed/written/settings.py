@@ -1,4 +1,4 @@
-"""What a line sets besides its parts: `nvlink`, `nps4`, `nodes=2`, `network=400Gb`, `psu 1600w`, `price=4200`."""
+"""What a line sets besides its parts: `nvlink`, `no p2p`, `nps4`, `nodes=2`, `network=400Gb`, `psu 1600w` ..."""
 
 from __future__ import annotations
 
@@ -135,6 +135,14 @@ _SETTINGS: tuple[tuple[re.Pattern[str], Callable[[PartsList, re.Match[str]], Par
     (
         regex(r"no nvlink|without nvlink|nvlink\s*=\s*(?:false|no|off)", re.IGNORECASE, of=("nvlink",)),
         lambda parts, match: replace(parts, nvlink=False),
+    ),
+    (
+        regex(r"(?:with\s+)?(?:pcie\s+)?p2p(?:\s+(?:driver|on|enabled))?|p2p\s*=\s*(?:true|yes|on)", re.I, of=("p2p",)),
+        lambda parts, match: replace(parts, peers=True),
+    ),
+    (
+        regex(r"(?:no|without)\s+p2p|p2p\s+(?:off|disabled)|p2p\s*=\s*(?:false|no|off)", re.I, of=("p2p",)),
+        lambda parts, match: replace(parts, peers=False),
     ),
     (
         regex(

@@ -228,7 +228,10 @@ def cache_tokens(request: Request, pool: float | None = None) -> float | None:
             continue
         if room is None:
             return None
-        pages = max(0.0, room / (_token_bytes(request, share) * _BLOCK))
+        token_bytes = _token_bytes(request, share)
+        if not token_bytes:  # a stage whose layers keep states alone: others' caches are what runs out
+            continue
+        pages = max(0.0, room / (token_bytes * _BLOCK))
         fewest = pages if fewest is None else min(fewest, pages)
     return None if fewest is None else int(fewest) * float(_BLOCK)
 
