@@ -127,9 +127,103 @@ def test_a_running_process_is_read_and_what_it_wastes_is_told(process: int) -> N
     assert "stay unused while the CPU computes" in said and "times as fast" in said
 
 
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: chat}
+spec:
+  template:
+    spec:
+      containers:
+        - name: proxy
+          image: nginx
+        - name: vllm
+          image: vllm/vllm-openai:v0.11.0
+          command: ["/bin/sh", "-c"]
+          args: ["vllm serve Qwen/Qwen3-8B --tensor-parallel-size 2 --max-model-len 8192"]
+          resources: {limits: {nvidia.com/gpu: "2"}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: chat}
+"""
+PREDICTOR = """
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+spec:
+  predictor:
+    model: {modelFormat: {name: huggingface}, args: [--max-model-len=8192], storageUri: "hf://Qwen/Qwen3-8B"}
+"""
+UNIT = """
+[Unit]
+Description=chat
+[Service]
+Environment=CUDA_VISIBLE_DEVICES=1
+# ExecStart=/bin/false
+ExecStart=-/opt/llama.cpp/llama-server -m Qwen3-8B-Q4_K_M.gguf -c 8192 \\
+    -ngl 20 -fa on
+"""
+MODELFILE = """
+FROM qwen3:8b
+PARAMETER num_ctx 8192
+PARAMETER num_gpu 20
+PARAMETER temperature 0.7
+SYSTEM You are terse.
+"""
+SWAPPED = """
+macros:
+  base: llama-server --port ${PORT} -ngl ${layers}
+  layers: 20
+models:
+  chat: {cmd: "${base} -m Qwen3-8B-Q4_K_M.gguf -c 8192"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "engine", "shown"),
+    [
+        ("chat.yaml", DEPLOYMENT, "vllm", {"tensor_parallel": 2}),
+        ("chat.yml", PREDICTOR, "vllm", {"tensor_parallel": 1}),
+        ("chat.service", UNIT, "llama.cpp", {"gpu_layers": 20}),
+        ("Modelfile", MODELFILE, "llama.cpp", {"gpu_layers": 20}),
+        ("chat.modelfile", MODELFILE, "llama.cpp", {"gpu_layers": 20}),
+        ("swap.yaml", SWAPPED, "llama.cpp", {"gpu_layers": 20}),
+    ],
+)
+def test_files_that_start_engines(name: str, content: str, engine: str, shown: dict[str, int], tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_text(content)
+    found = asked(str(file))
+    layout = found["as_it_is"]["layout"]
+    assert found["engine"] == engine and found["model"].startswith("qwen3-8b") and found["as_it_is"]["context"] == 8192
+    assert {key: {**layout, **layout["offload"]}[key] for key in shown} == shown
+    assert not any(change["id"] == "command.ignored" for change in found["changes"])
+
+
+def test_a_manifest_without_an_engine_is_one_error(tmp_path: Path) -> None:
+    file = tmp_path / "chat.yaml"
+    file.write_text("apiVersion: v1\nkind: Pod\nspec: {containers: [{name: a, image: nginx, args: 'x \"y'}]}\n")
+    with pytest.raises(BadInput):
+        line_of(str(file))
+
+
 def test_idle_gpus_are_told() -> None:
     said = " ".join(change["text"] for change in asked("vllm serve Qwen/Qwen3-8B --max-model-len 8192")["changes"])
     assert "1 of 2 GPUs do nothing" in said
+
+
+def test_what_makes_the_best_plan_quicker_is_named() -> None:
+    """A model that ships its own draft: the twofold speed is that, not a smaller batch."""
+    line = "vllm serve deepseek-ai/DeepSeek-V3.2 --tensor-parallel-size 8"
+    told = [change["text"] for change in asked(line, on="8x h200, 2tb")["changes"]]
+    assert any("times as fast" in text for text in told)
+    assert any(text.startswith("speculation: none now, MTP") for text in told)
+
+
+def test_a_setting_of_a_step_is_no_waste_where_nothing_is_gained() -> None:
+    line = "vllm serve LiquidAI/LFM2.5-350M"
+    told = [change["text"] for change in asked(line, on="8x h200, 2tb")["changes"]]
+    assert any("times as fast" in text for text in told) or not any("batch_tokens" in text for text in told)
 
 
 @pytest.mark.parametrize("text", ["pid:0", "pid:4194999999"])

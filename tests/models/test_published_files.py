@@ -18,6 +18,7 @@ from wellfed.models.file_size import file_size
 from wellfed.models.model import Model, tensors
 from wellfed.models.quantisation import Quantisation, tensor_type
 from wellfed.models.quantisation_names import quantisation, quantisations
+from wellfed.verbs import inputs
 
 GB, GIB = 10**9, 2**30
 _SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "models"
@@ -145,3 +146,17 @@ _OF_IK = {
 def test_mixes_of_ik_llama_cpp_lie_in_their_range(identity: str, kind: str, size: float) -> None:
     sized = file_size(by_id(identity), quantisation(kind))
     assert sized.low <= size * GIB <= sized.high
+
+
+GGUF = ("unsloth/Qwen3.6-27B-GGUF", "bartowski/google_gemma-3-4b-it-GGUF", "ubergarm/GLM-4.5-Air-GGUF",
+        "unsloth/MiniMax-M2.7-GGUF", "ggml-org/gpt-oss-120b-GGUF")  # fmt: skip
+
+
+@pytest.mark.parametrize("repository", GGUF)
+def test_a_repository_of_many_types_is_planned_without_one_named(repository: str) -> None:
+    assert inputs.model(repository).model.layers
+
+
+def test_of_one_file_the_type_is_known() -> None:
+    kind = inputs.model("ggml-org/gpt-oss-120b-GGUF").quantisation
+    assert kind is not None and kind.id == "gguf-mxfp4" and kind.file_bytes == pytest.approx(59.02 * 2**30)

@@ -64,8 +64,17 @@ def made(
     return Identity(facts, how, built, name.format, quantisation, (*assumptions, *more))
 
 
+_MANY_TYPES = "gguf"
+
+
 def repackaged(identity: Identity, packed: Repackaging) -> Identity:
-    """With the format that the repository holds, and its bytes, where these are known."""
+    """With the format that the repository holds, and its bytes, where these are known.
+
+    A repository of GGUF files has many types: one that is not named is the one of which a file is known, or open.
+    """
+    if packed.format == _MANY_TYPES and identity.quantisation is None and identity.format is None:
+        only = by_label(next(iter(packed.files_bytes))) if len(packed.files_bytes) == 1 else None
+        return identity if only is None else replace(identity, quantisation=only.sized(packed.files_bytes[only.id]))
     quantisation = identity.quantisation or by_label(packed.format)
     if packed.bytes and identity.format == packed.format:  # what it holds is counted: no family's habit applies
         quantisation = by_label(packed.format) or quantisation

@@ -62,8 +62,9 @@ POSITIVE, MONEY = Number(0, min_open=True), Money(0, min_open=True)
               help="KV cache, e.g. q8_0, fp8, q8_0/f16; `any` tries all  [default: the engine's own; coarser only when "
               "nothing fits].")  # fmt: skip
 @click.option("--from-command", "command_line", metavar="LINE",
-              help="Instead of MODEL: a command line that runs now, a script, a compose FILE.yaml[#SERVICE], pid:PID, "
-              "KoboldCpp's FILE.kcpps; estimated as it is, and improved.")  # fmt: skip
+              help="Instead of MODEL: a command line that runs now, a script, a compose file or manifest "
+              "FILE.yaml[#SERVICE], a FILE.service, a Modelfile, pid:PID, KoboldCpp's FILE.kcpps; estimated as it is, "
+              "and improved.")  # fmt: skip
 @click.option("--set", "pins", multiple=True, metavar="KEY=VALUE",
               help="Pin a setting by the engine's own flag name, e.g. ubatch-size=2048.")  # fmt: skip
 @click.option("--speculate", metavar="HOW",

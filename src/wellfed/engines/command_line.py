@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import field
 from pathlib import PurePath
 
@@ -16,7 +16,6 @@ from wellfed.engines import ollama
 from wellfed.engines.around import in_engines_words
 from wellfed.engines.flags import MODEL, QUIET, SETTINGS, SWITCHES
 from wellfed.engines.pins import Pins, pinned
-from wellfed.engines.setters import Setter
 from wellfed.engines.typed_flags import as_named, expanded
 from wellfed.engines.versions import Version, version
 from wellfed.errors import BadInput
@@ -269,7 +268,7 @@ def _looks_like_model(value: str) -> bool:
 
 def _ollama(program: _Found, variables: Mapping[str, str], words: list[str]) -> Command:
     """Ollama's settings stand in its environment; the model is the word after `run`."""
-    flags, positional = _flags(program.rest, {})
+    flags, positional = _flags(program.rest, ollama.PARAMETERS)
     model = next((word for word in positional if word not in _NOT_MODELS), None)
     if model is None:
         problem = message("command.ollama-model", "the command line names no model")
@@ -279,7 +278,7 @@ def _ollama(program: _Found, variables: Mapping[str, str], words: list[str]) -> 
     return Command(Engine.LLAMA_CPP, model, pins, tuple(words), version=ollama.version(""), gpus=_visible(variables))
 
 
-def _flags(words: list[str], settings: Mapping[str, Setter]) -> tuple[list[tuple[str, str]], list[str]]:
+def _flags(words: list[str], settings: Container[str]) -> tuple[list[tuple[str, str]], list[str]]:
     """(flag, value) pairs and words that belong to none. A flag's value is the next word that is no flag itself."""
     pairs, positional = [], []
     rest = iter(enumerate(words))

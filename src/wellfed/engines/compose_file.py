@@ -1,4 +1,4 @@
-"""Engines in a compose file: each service's image, environment and command as one command line.
+"""Engines in a compose file, a Kubernetes manifest, llama-swap's or TabbyAPI's settings: each as one command line.
 
 Source: the Compose specification (services, environment, entrypoint, command, deploy.resources.reservations.devices).
 """
@@ -6,12 +6,13 @@ Source: the Compose specification (services, environment, entrypoint, command, d
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
 
 from wellfed.engines.command_line import command
+from wellfed.engines.service_files import container_lines
 from wellfed.errors import BadInput
 from wellfed.message import Listing, message
 
@@ -19,11 +20,15 @@ from wellfed.message import Listing, message
 def engine_lines(text: str) -> dict[str, str]:
     """Service name -> command line, of services that run an engine. Raises BadInput for text that is no such file."""
     try:
-        document = yaml.safe_load(text)
+        documents = [document for document in yaml.safe_load_all(text) if document is not None]
     except yaml.YAMLError as error:
         raise BadInput(message("compose.unread", "this is no compose file: its YAML cannot be read")) from error
     except RecursionError as error:
         raise BadInput(message("compose.unread", "this is no compose file: its YAML cannot be read")) from error
+    document = documents[0] if documents else None
+    manifests = [each for each in documents if isinstance(each, dict) and each.get("apiVersion") and each.get("kind")]
+    if manifests:
+        return _distinct(line for manifest in manifests for line in container_lines(manifest))
     if isinstance(document, dict) and (other := _of_other_files(document)):
         return other
     services = document.get("services") if isinstance(document, dict) else None
@@ -31,6 +36,15 @@ def engine_lines(text: str) -> dict[str, str]:
         raise BadInput(message("compose.services", "this is no compose file: it has no services"))
     lines = {str(name): _line(service) for name, service in services.items() if isinstance(service, dict)}
     return {name: line for name, line in lines.items() if _is_engine(line)}
+
+
+def _distinct(lines: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """By container, those that run an engine; of two of one name the second is numbered."""
+    named: dict[str, str] = {}
+    for name, line in lines:
+        if _is_engine(line):
+            named[name if name not in named else f"{name}-{len(named) + 1}"] = line
+    return named
 
 
 def _of_other_files(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -42,13 +56,29 @@ def _of_other_files(settings: Mapping[str, Any]) -> dict[str, str]:
         options = {**model, **({"draft_model": draft} if draft else {})}
         return {str(model["model_name"]): shlex.join(["main.py", *_as_arguments(options)])}
     if isinstance(models, dict):
+        macros = _macros(settings.get("macros"))
         lines = {
-            str(name): str(entry["cmd"])
+            str(name): _expanded(str(entry["cmd"]), {**macros, **_macros(entry.get("macros"))})
             for name, entry in models.items()
             if isinstance(entry, dict) and entry.get("cmd")
         }
         return {name: line for name, line in lines.items() if _is_engine(line)}
     return {}
+
+
+def _macros(value: object) -> dict[str, str]:
+    return {str(name): str(text) for name, text in value.items()} if isinstance(value, dict) else {}
+
+
+_MACRO_ROUNDS = 4  # macros may stand in macros
+
+
+def _expanded(line: str, macros: Mapping[str, str]) -> str:
+    """A command of llama-swap with its `${macro}`s replaced; `${PORT}` is any."""
+    for _ in range(_MACRO_ROUNDS):
+        for name, text in macros.items():
+            line = line.replace("${" + name + "}", text)
+    return line.replace("${PORT}", "8080")
 
 
 def _as_arguments(options: Mapping[str, Any]) -> list[str]:

@@ -141,6 +141,7 @@ _CHANGES: Mapping[str, Callable[[str], list[Change]]] = {
     "num_batch": _batch,
     "num_thread": lambda value: [field("threads")(value)],
 }
+PARAMETERS = frozenset({"num_ctx", "num_gpu", "num_batch", "num_thread"})  # a Modelfile's, by which a model is placed
 # Variables that change nothing that is modelled.
 _QUIET = (
     "OLLAMA_HOST", "OLLAMA_KEEP_ALIVE", "OLLAMA_MODELS", "OLLAMA_DEBUG", "OLLAMA_ORIGINS", "OLLAMA_LLM_LIBRARY",

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from wellfed.engines.versions import FRONT
 from wellfed.message import joined, listed, sentence
-from wellfed.nouns.layout import AsManyAsFit, DraftKind, Layout, NumaPolicy
+from wellfed.nouns.layout import AsManyAsFit, DraftKind, Layout, NumaPolicy, Speculation
 from wellfed.perf.memory.context_ranks import context_ranks, prefill_ranks
 from wellfed.perf.memory.remote import count, local_gpus
 from wellfed.perf.memory.streamed import STREAMED
@@ -41,12 +41,17 @@ _POLICIES = {
 def describe(layout: Layout) -> str:
     """The layout in a few words: `TP4 x PP2`, `1 GPU; experts on CPU`. DPA is data-parallel attention."""
     guess = layout.speculation
-    drafting = [] if guess is None or guess.kind is None else [joined(" ", (_DRAFTS[guess.kind], str(guess.tokens)))]
+    drafting = [] if guess is None or guess.kind is None else [drafting_words(guess)]
     front = [FRONTS.get(name, name) for key, name in layout.options if key == FRONT]
     if STREAMED in layout.options:
         drafting.append(sentence("planner.kinds.streamed", "experts from disk"))
     cache = [] if layout.kv_type == "f16" else [f"KV {layout.kv_type}"]
     return joined("; ", [*front, _placement_words(layout), *cache, *drafting])
+
+
+def drafting_words(guess: Speculation) -> str:
+    """Who drafts, and how many tokens: `MTP 2`."""
+    return str(guess.tokens) if guess.kind is None else joined(" ", (_DRAFTS[guess.kind], str(guess.tokens)))
 
 
 FRONTS = {"ollama": "Ollama"}  # programs around an engine

@@ -1,4 +1,4 @@
-"""Where a command line comes from: typed, a script, a service of a compose file, a process that runs here."""
+"""Where a command line comes from: typed, a script, a compose file, a manifest, a unit, a Modelfile, a process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import psutil
 from wellfed.engines.command_line import tells
 from wellfed.engines.compose_file import chosen_line
 from wellfed.engines.koboldcpp_file import ENDINGS, line_of_settings
+from wellfed.engines.service_files import modelfile_line, unit_line
 from wellfed.errors import BadInput
 from wellfed.message import message
 from wellfed.plain_file import is_there, may_name_files, named_path, read_text
@@ -17,12 +18,14 @@ from wellfed.units import MIB
 
 _PROCESS = re.compile(r"pid:(\d{1,10})")
 _COMPOSE = (".yml", ".yaml")
+_UNITS = (".service",)
+_MODELFILE = re.compile(r"(?:.*[\\/])?modelfile(?:\.\S*)?|.*\.modelfile", re.IGNORECASE)
 _MOST_BYTES = MIB
 
 
 def line_of(text: str) -> str:
-    """The command line that `text` is or names: `compose.yaml`, `compose.yaml#SERVICE`, `start.sh`, `mine.kcpps`,
-    `pid:1234`.
+    """The command line that `text` is or names: `compose.yaml`, `deployment.yaml#CONTAINER`, `llama.service`,
+    `Modelfile`, `start.sh`, `mine.kcpps`, `pid:1234`.
 
     Raises BadInput for files and processes that cannot be read, or that run no engine.
     """
@@ -36,11 +39,16 @@ def line_of(text: str) -> str:
     if settings is not None:
         return settings
     name, _, service = text.strip().partition("#")
-    if "\n" in name or not name.endswith((*_COMPOSE, ".sh", ".bat", ".ps1")) or not is_there(name):
+    ours = name.endswith((*_COMPOSE, *_UNITS, ".sh", ".bat", ".ps1")) or _MODELFILE.fullmatch(name) is not None
+    if "\n" in name or not ours or not is_there(name):
         return text
     path = named_path(name)
     content = read_text(path if path is not None else name, _MOST_BYTES)
-    return chosen_line(content, service) if name.endswith(_COMPOSE) else content
+    if name.endswith(_COMPOSE):
+        return chosen_line(content, service)
+    if name.endswith(_UNITS):
+        return unit_line(content)
+    return modelfile_line(content) if _MODELFILE.fullmatch(name) else content
 
 
 def _of_koboldcpp(text: str) -> str | None:

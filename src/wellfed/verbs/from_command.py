@@ -28,7 +28,7 @@ from wellfed.perf.memory.remote import away, count, servers
 from wellfed.perf.memory.static_share import AS_GIVEN
 from wellfed.plain_file import is_there
 from wellfed.planner.answer import Answer
-from wellfed.planner.kinds import Kind, kind_of
+from wellfed.planner.kinds import Kind, drafting_words, kind_of
 from wellfed.planner.search import Search
 from wellfed.planner.speculate import Draft, completed
 from wellfed.verbs import inputs, planning
@@ -280,21 +280,28 @@ def _quantisation(search: Search, read: Command) -> str:
 def _changes(plan: Plan, better: Answer, read: Command) -> tuple[Message, ...]:
     """What it wastes, what the best plan does otherwise, and what of the command was not understood."""
     best = better.ranking.best
-    remarks = [*_wasted(plan), *(_gained(plan, best) if best is not None else ())]
+    remarks = [*_wasted(plan)]
     if best is not None:
-        fields = ("quantisation", "kv_type", "gpus", "tensor_parallel", "pipeline_parallel", "data_parallel",
-                  "offload", "ubatch_tokens", "batch_tokens", "flash_attention", "cuda_graphs")  # fmt: skip
-        for name in fields:
-            current, improved = getattr(plan.layout, name), getattr(best.layout, name)
-            if current != improved:
-                text = "{what}: {own} now, {better} in the best plan"
-                remarks.append(
-                    message("command.differs", text, what=name, own=_shown(current), better=_shown(improved))
-                )
+        gained = tuple(_gained(plan, best))
+        remarks += [*gained, *_differences(plan, best, bool(gained) or plan.estimate.memory.fits is False)]
     if read.pins.ignored:
         text = "not modelled, so without an effect here: {flags}"
         remarks.append(message("command.ignored", text, flags=Listing(read.pins.ignored)))
     return tuple(remarks)
+
+
+_PLACES = ("quantisation", "kv_type", "gpus", "tensor_parallel", "pipeline_parallel", "data_parallel",
+           "expert_parallel", "attention_data_parallel", "offload", "speculation")  # fmt: skip
+_STEP = ("ubatch_tokens", "batch_tokens", "flash_attention", "cuda_graphs")  # told where something is gained by it all
+
+
+def _differences(plan: Plan, best: Plan, is_better: bool) -> Iterator[Message]:
+    """What the best plan does otherwise; settings of a step alone are none where it is no better."""
+    for name in (*_PLACES, *_STEP) if is_better else _PLACES:
+        current, improved = getattr(plan.layout, name), getattr(best.layout, name)
+        if current != improved and _shown(current) != _shown(improved):
+            text = "{what}: {own} now, {better} in the best plan"
+            yield message("command.differs", text, what=name, own=_shown(current), better=_shown(improved))
 
 
 _SPARE = 0.15  # of a GPU's memory, from which on it is told as unused while the CPU works
@@ -331,6 +338,10 @@ def _gained(plan: Plan, best: Plan) -> Iterator[Message]:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return sentence("from-command.none", "none")
+    if isinstance(value, Speculation):
+        return drafting_words(value)
     if not isinstance(value, Offload):
         return str(value)
     layers, experts = value.gpu_layers, value.cpu_expert_layers

@@ -37,7 +37,7 @@ def peer_access(parts: PartsList, links: Sequence[GpuLink]) -> tuple[PeerAccess,
         return ()
     joined = {frozenset((link.a, link.b)) for link in links}
     pairs = combinations(range(len(parts.cards)), 2)
-    return tuple(PeerAccess(a, b, parts.peers, "as said") for a, b in pairs if frozenset((a, b)) not in joined)
+    return tuple(PeerAccess(a, b, parts.peers) for a, b in pairs if frozenset((a, b)) not in joined)
 
 
 def _group_links(parts: PartsList, spec: GpuSpec, members: Sequence[int]) -> Iterator[GpuLink]:
