@@ -21,9 +21,9 @@ from wellfed.catalog.config_facts import facts
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "wellfed" / "catalog" / "data" / "models"
 ORDER = (
-    "of", "format", "name", "repo", "aliases", "tags", "sizes", "task", "kind_of", "released", "parameters",
-    "total_parameters", "active", "context", "native", "bytes", "family", "source", "date", "note", "like", "config",
-    "published", "files_gib",
+    "of", "format", "file", "types", "name", "repo", "aliases", "tags", "sizes", "task", "kind_of", "released",
+    "parameters", "total_parameters", "active", "context", "native", "bytes", "family", "source", "date", "note",
+    "like", "config", "published", "files_gib",
 )  # fmt: skip
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -14,6 +14,7 @@ Every file is one family's; a table is one model:
 - `published` = [{ repo = "owner/NAME-AWQ", format = "awq", bytes = 5.2e9, files_gib = { q4_k_m = 4.7 } }]: repackagings
   by others; `bytes` (what is loaded), `mtp_bytes` (of prediction layers beside it) and `files_gib` (of a repository of
   GGUF files) only where they are known.
+- Tables with `of` are repositories of an entry's model in another `format`, of GGUF with `types` and `file`.
 - `source`, `date` (ISO: when it was read, or written down where the source says that it is recalled), `released`.
 """
 
@@ -80,6 +81,7 @@ def _build(files: Files) -> dict[str, Any]:
         "tags": {tag.lower(): identity for identity, table in tables.items() for tag in texts(table.get("tags"))},
         "published": _published(tables),
         "quantised": _quantised(_all(files)),
+        "gguf": _gguf(_all(files)),
     }
 
 
@@ -116,9 +118,27 @@ def _quantised(tables: Tables) -> dict[str, dict[str, str]]:
     """Of each entry, by format: the repository that public lists name."""
     repositories: dict[str, dict[str, str]] = {}
     for repository, table in tables.items():
-        if "of" in table:
+        if "of" in table and "types" not in table:
             repositories.setdefault(str(table["of"]), {})[str(table["format"])] = repository
     return repositories
+
+
+def _gguf(tables: Tables) -> dict[str, dict[str, list[str]]]:
+    """Of each entry, by type in lower case: the repository that public lists name, and its file.
+
+    Under "*" the first repository of a maker of whole sets, with a place for the type in its file's name.
+    """
+    files: dict[str, dict[str, list[str]]] = {}
+    for repository, table in tables.items():
+        for kind in table.get("types", ()):
+            name = str(table["file"]).format(quantization=kind)
+            files.setdefault(str(table["of"]), {}).setdefault(str(kind).lower(), [repository, name])
+        if "types" in table and repository.partition("/")[0] in _OF_WHOLE_SETS:
+            files.setdefault(str(table["of"]), {}).setdefault("*", [repository, str(table["file"])])
+    return files
+
+
+_OF_WHOLE_SETS = frozenset({"unsloth", "bartowski"})  # who publish every usual type of a model
 
 
 def _with_parent(identity: str, tables: Tables, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -188,6 +208,25 @@ def quantised_repository(identity: str, quantisation: str) -> str | None:
     """The repository that public lists name for a model in a served format ("int4"); None where they name none."""
     repositories: Mapping[str, str] = _compiled()["quantised"].get(identity, {})
     return repositories.get(quantisation.lower())
+
+
+def gguf_file(identity: str, quantisation: str) -> tuple[str, str] | None:
+    """The repository and the GGUF file that public lists name for a model in a type ("q4_k_m"); None where none is."""
+    kind, files = quantisation.lower(), _compiled()["gguf"].get(identity, {})
+    whole = files.get("*")
+    if whole is not None and _makes(str(whole[0]), kind):
+        return str(whole[0]), str(whole[1]).format(quantization=kind.upper())
+    listed = files.get(kind)
+    return None if listed is None else (str(listed[0]), str(listed[1]))
+
+
+def _makes(repository: str, kind: str) -> bool:
+    """Whether a whole set of that maker has the type: no types of ik_llama.cpp, Unsloth's own of Unsloth alone."""
+    return kind in _USUAL or (kind.startswith("ud-") and repository.startswith("unsloth/"))
+
+
+_USUAL = frozenset({"q2_k", "q3_k_s", "q3_k_m", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m", "q6_k", "q8_0", "iq4_xs",
+                    "q4_0", "q4_1"})  # fmt: skip
 
 
 def published(repository: str) -> tuple[str, Mapping[str, Any]] | None:

@@ -1,6 +1,7 @@
 """Where a model's files are published, in which format, by the catalogue and by the rules that publishers follow.
 
-Nothing is asked of a hub. Names by rule are said to be so: `by_rule`. Rules, as the publishers' own pages show them:
+Nothing is asked of a hub. GGUF files that public lists name (data/models/gguf.toml) go before all rules. Names by rule
+are said to be so: `by_rule`. Rules, as the publishers' own pages show them:
 GGUF files lie in `unsloth/NAME-GGUF` as `NAME-TYPE.gguf`, those over 50 GB in parts in a folder of the type;
 `bartowski/OWNER_NAME-GGUF` follows the same form; 4-bit weights of serving engines lie beside the model as `NAME-AWQ`
 (Qwen) or in `RedHatAI/NAME-quantized.w4a16`, NVFP4 in `nvidia/NAME-NVFP4`, FP8 beside the model as `NAME-FP8` (Qwen
@@ -16,7 +17,7 @@ from math import ceil
 
 from wellfed.frozen import dataclass
 
-_PART_BYTES = 49.9e9  # hubs take files up to 50 GB
+PART_BYTES = 49.9e9  # hubs take files up to 50 GB
 _OWN_FP8 = re.compile(r"qwen/qwen3|zai-org/glm-[4-9]", re.IGNORECASE)  # who publish FP8 beside BF16
 INT8_OF_ASCEND = "int8-ascend"  # 8-bit weights and activations as ModelSlim writes them for Ascend NPUs
 _OPENAI_GGUF = "ggml-org"
@@ -54,7 +55,7 @@ def gguf_files(repository: str, quantisation: str, size_bytes: float, holds_gguf
     if place.startswith(f"{_OPENAI_GGUF}/"):
         return Published(place, ((f"{stem}-mxfp4.gguf", round(size_bytes)),))
     kind = _spelt(quantisation)
-    parts = ceil(size_bytes / _PART_BYTES)
+    parts = ceil(size_bytes / PART_BYTES)
     if parts == 1:
         return Published(place, ((f"{stem}-{kind}.gguf", round(size_bytes)),))
     names = [f"{kind}/{stem}-{kind}-{n:05}-of-{parts:05}.gguf" for n in range(1, parts + 1)]

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wellfed.catalog.model_tables import quantised_repository
+from wellfed.catalog.model_tables import gguf_file, quantised_repository
 from wellfed.catalog.models import repackagings, repository_of
 from wellfed.catalog.name_words import plain, repository_in
-from wellfed.catalog.published import INT8_OF_ASCEND, Published, gguf_files, mlx_repository, served_repository
+from wellfed.catalog.published import (
+    INT8_OF_ASCEND,
+    PART_BYTES,
+    Published,
+    gguf_files,
+    mlx_repository,
+    served_repository,
+)
 from wellfed.engines.llamacpp import PROJECTOR
 from wellfed.engines.sglang import EXPERT_FILES
 from wellfed.engines.spec import Endpoint, LaunchSpec
@@ -76,6 +83,7 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
     if local:
         of_gguf_repository = repo is not None or repository.lower().endswith("-gguf")
         files = gguf_files(repository, plan.layout.quantisation, plan.weights.total, of_gguf_repository)
+        files = files if of_gguf_repository else listed_gguf(repository, plan) or files
         return ModelReference(f"./{files.files[0][0]}", _with_tower(files, plan))
     if repo is None:
         repackaged = _repackaged(plan)
@@ -87,6 +95,14 @@ def model_reference(model: str, plan: Plan, repo: str | None = None) -> ModelRef
         return ModelReference(original, Published(original, (("*.safetensors", round(whole)),)))
     published = _served(repository, plan, by_rule=repo is None)
     return ModelReference(published.repository, published)
+
+
+def listed_gguf(repository: str, plan: Plan) -> Published | None:
+    """The one file of the plan's type that public lists name; None where none is, or where it lies there in parts."""
+    listed = gguf_file(plan.model.id, plan.layout.quantisation) if repository == repository_of(plan.model.id) else None
+    if listed is None or plan.weights.total > PART_BYTES:
+        return None
+    return Published(listed[0], ((listed[1], round(plan.weights.total)),), by_rule=False)
 
 
 def _format(plan: Plan) -> str:

@@ -13,7 +13,7 @@ from wellfed.homes import expanded
 from wellfed.message import sentence
 from wellfed.nouns.plan import Plan
 from wellfed.perf.memory.towers import PLACE
-from wellfed.verbs.commands import READS_GGUF, hub_repository, model_reference
+from wellfed.verbs.commands import READS_GGUF, hub_repository, listed_gguf, model_reference
 
 if TYPE_CHECKING:
     from wellfed.launch.models import Download
@@ -48,7 +48,7 @@ def model_file(model: str, plan: Plan, repo: str | None, hub: str, say: Told) ->
         return str(path.resolve())
     if plan.layout.engine not in READS_GGUF:
         return model_reference(model, plan, repo).argument
-    places = (repo,) if repo else gguf_repositories(hub_repository(model, plan))
+    places = (repo,) if repo else _places(hub_repository(model, plan), plan)
     download = _first_with_files(places, plan, hub)
     if at_hand(download) is None:
         say(
@@ -60,6 +60,12 @@ def model_file(model: str, plan: Plan, repo: str | None, hub: str, say: Told) ->
             )
         )
     return str(fetch(download))
+
+
+def _places(repository: str, plan: Plan) -> tuple[str, ...]:
+    """Where the GGUF files are looked for: what public lists name, then by rule."""
+    listed = listed_gguf(repository, plan)
+    return (*((listed.repository,) if listed else ()), *gguf_repositories(repository))
 
 
 def with_projector(plan: Plan, model_file: str) -> Plan:
