@@ -148,6 +148,27 @@ def test_types_without_tiles_take_what_their_dot_products_take() -> None:
     assert tiled < four < 0.8 * five
 
 
+@pytest.mark.parametrize(
+    ("cpu", "pipes"),
+    [
+        ("ryzen 9 7950x", 4),
+        ("core ultra 7 258v", 4),  # Lion Cove: four ports, of which two multiply
+        ("core i9-13900k", 3),
+        ("epyc 7702", 3),
+        ("threadripper 1950x", 2),
+        ("intel n100", 1.5),
+    ],
+)
+def test_a_dot_product_takes_its_instructions_over_the_cores_vector_pipes(cpu: str, pipes: float) -> None:
+    """Without VNNI loops of llama.cpp are AVX2: what counts is how many instructions start, not what multiplies."""
+    asked = request(machine(cpu), quant="q4_1")
+    share = cpu_share(asked.machine, asked.layout)
+    work = Work("dense ffn", read_bytes=1.0, elements=1e9, flops=2e9, weight_type="Q4_1")
+    rate = CALIBRATION.value("cpu", "llama.cpp", "x86", "vector_ops_per_cycle")
+    cycles = _cycles(work, replace(rates_for(work, share, 1e15, asked.layout, CALIBRATION), cycles_per_s=share.width))
+    assert cycles == pytest.approx(1e9 * 15 / 32 / (rate * pipes / 4))
+
+
 def _cycles(work: Work, rates: CpuRates) -> float:
     found: float = work_seconds(0.0, elements_of(work, LAYOUT), work.flops / 2, 0.0, 0.0, rates)[1]
     return found

@@ -192,6 +192,16 @@ def test_a_binding_to_some_nodes_leaves_their_cores_and_channels() -> None:
     assert [(socket.channels, socket.cores) for socket in bound.sockets] == [(4, 28), (4, 28)]
 
 
+def test_threads_bound_to_a_node_tell_how_large_an_unnamed_part_is_at_least() -> None:
+    """Two sockets of two nodes: 32 threads on one of them are half of a socket of 64 cores or more."""
+    cells = {"cpu": "dual Intel Xeon with AMX (SPR or later), 4 NUMA nodes", "notes": "tg; threads=32; numactl -N -m 2"}
+    bound, loose = (machine_of(row(**{**cells, **more}), use_gpus=False, use_cpu=True).sockets[0]
+                    for more in ({}, {"notes": "tg; threads=32"}))  # fmt: skip
+    assert bound.cpu is not None and loose.cpu is not None
+    assert (bound.cpu.cores, bound.channels) == (64, 4)
+    assert loose.cpu.cores < 64 and bound.cpu.memory_mt_s > loose.cpu.memory_mt_s
+
+
 @pytest.mark.parametrize(
     ("engine", "version", "day"),
     [

@@ -14,6 +14,7 @@ from wellfed.hardware.parts import GpuSpec, PeakRates
 from wellfed.models.quantisation import weights
 from wellfed.models.quantisation_names import quantisation
 from wellfed.nouns.estimate import total_seconds
+from wellfed.nouns.layout import BackEnd
 from wellfed.nouns.plan import Request
 from wellfed.nouns.workload import Workload
 from wellfed.perf.local import Times, local_times
@@ -174,3 +175,35 @@ def test_one_querys_heads_on_latents_use_matrix_units_where_the_back_end_has_ker
     assert attention("deepseek-v3", "RTX 4090", 0.6) < 0.7 * attention("deepseek-v3", "RTX 4090", 0.0)
     for model, gpu in (("llama-3-8b", "RTX 4090"), ("deepseek-v3", "RX 7900 XTX"), ("deepseek-v3", "GTX 1080 Ti")):
         assert attention(model, gpu, 0.6) == pytest.approx(attention(model, gpu, 0.0))
+
+
+def test_sycl_reads_bf16_five_times_over_for_lack_of_kernels(make_request: MakeRequest) -> None:
+    """Two bytes read, four written, four read again; Vulkan has kernels, and FP16 has them everywhere."""
+
+    def seconds(kind: str, back_end: BackEnd) -> float:
+        return times(make_request(kind=kind, gpu="Arc Pro B70", back_end=back_end)).decode_s
+
+    assert seconds("bf16", BackEnd.SYCL) > 4 * seconds("f16", BackEnd.SYCL)
+    assert seconds("bf16", BackEnd.VULKAN) < 1.5 * seconds("f16", BackEnd.VULKAN)
+
+
+def test_intels_vulkan_kernels_multiply_q4_0_as_floats_and_its_neighbours_as_bytes(make_request: MakeRequest) -> None:
+    """Q4_1 has 11 % more bytes: AMD's driver takes little longer for it, Intel's much."""
+
+    def longer(gpu: str) -> float:
+        four_1, four_0 = (
+            next(term.seconds for term in times(make_request(kind=kind, gpu=gpu, back_end=BackEnd.VULKAN)).decode)
+            for kind in ("q4_1", "q4_0")
+        )
+        return four_1 / four_0
+
+    assert longer("RX 7900 XTX") < 1.15
+    assert longer("Arc Pro B70") > 1.3
+
+
+def test_a_gap_between_kernels_is_longest_on_intels_vulkan_driver(make_request: MakeRequest) -> None:
+    def launches(gpu: str) -> float:
+        terms = times(make_request(gpu=gpu, back_end=BackEnd.VULKAN)).decode
+        return next(term.seconds for term in terms if term.name == "launches")
+
+    assert launches("Arc B580") > 1.5 * launches("RX 7900 XTX")

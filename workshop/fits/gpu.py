@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _LOSS_SCALE = 0.12
 _MISREAD = 5.0  # speeds so far from the start values did not run where the row seems to say
-_LEAST_ROWS = 30  # of a class to have a width of its own
+_LEAST_ROWS = 20  # of a class to have a width of its own, which few sources pool with that of all
 _FEW_SOURCES = 8  # whose errors say as much of the next one as those of all classes together
 _LEARNT = 0.8  # a doubt below this share of the prior's: the rows told something
 

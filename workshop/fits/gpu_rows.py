@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
-_STANDS_FOR = {"float": "F16", "bf16": "BF16", "block": "Q8_0", "k": "Q4_K", "codebook": "IQ2_XXS"}
+_STANDS_FOR = {"float": "F16", "bf16": "BF16", "block4": "Q4_0", "block": "Q8_0", "k": "Q4_K", "codebook": "IQ2_XXS"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ START: Mapping[str, float] = {
         "weights_per_cycle_codebook": 10.0,
         "joules_per_gb": 0.01,
         "matvec_token_share": 0.15,
+        "bf16_passes": 1.0,
         "launch_cycles": 5000.0,
         "launch_us": 4.0,
         "host_launch_us": 1.0,

@@ -42,7 +42,7 @@ def machine_of(row: Row, use_gpus: bool, use_cpu: bool) -> Machine:
     """The machine of a row. Raises UnknownName for hardware that no catalogue knows."""
     cpu_text = row.text("cpu")
     ram = parse_ram(f"{row.text('ram')} ")
-    sockets = _within(row, _sockets(cpu_text, ram)) if use_cpu and cpu_text else ()
+    sockets = _within(row, _sockets(cpu_text, ram, _cores_in_use(row))) if use_cpu and cpu_text else ()
     gpus = parse_gpus(certain(row.text("gpu")) or row.text("gpu"), row.number("gpu_count")) if use_gpus else ()
     measured = ram.measured_bytes_per_s
     return Machine(
@@ -76,15 +76,16 @@ def cpu_name(cpu_text: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def find_cpu(cpu_text: str) -> CpuSpec:
+def find_cpu(cpu_text: str, least_cores: int = 0) -> CpuSpec:
     """The catalogue's CPU of that name, as written or without its remarks, or of the generation it tells.
 
-    Raises UnknownName.
+    `least_cores`: what ran on a socket needs so many, which bounds what part of a generation it can be. Raises
+    UnknownName.
     """
     try:
         return cpu_spec(cpu_text)
     except UnknownName:
-        generation = cpu_of_generation(cpu_text)
+        generation = cpu_of_generation(cpu_text, least_cores)
         if generation is not None:
             return generation
         return cpu_spec(cpu_name(cpu_text))
@@ -130,8 +131,8 @@ def _measured(text: str) -> float | None:
     return (float(match[1]) + float(match[2] or match[1])) / 2 * 1e9
 
 
-def _sockets(cpu_text: str, ram: Ram) -> tuple[Socket, ...]:
-    spec = find_cpu(cpu_text)
+def _sockets(cpu_text: str, ram: Ram, least_cores: int = 0) -> tuple[Socket, ...]:
+    spec = find_cpu(cpu_text, least_cores)
     count = max(socket_count(cpu_text), _sockets_for(cpu_text, spec))
     channels = _channels_of(spec, ram, count)
     modules = -(-ram.modules // count) if ram.modules else None
@@ -149,6 +150,14 @@ def _sockets(cpu_text: str, ram: Ram) -> tuple[Socket, ...]:
         )
         for index in range(count)
     )
+
+
+def _cores_in_use(row: Row) -> int:
+    """Cores that a socket has at least, by the threads that ran on some of its NUMA nodes; 0 where that is not told."""
+    nodes, bound, busy = nodes_told(row), bound_nodes(row), threads(row)
+    if not (nodes and bound and busy and cores_bound(row)):
+        return 0
+    return busy * nodes // (bound * socket_count(row.text("cpu")))
 
 
 def _sockets_for(cpu_text: str, spec: CpuSpec) -> int:

@@ -44,22 +44,25 @@ _SERVER = re.compile(
 )
 _PORTABLE = re.compile(r"laptop|notebook|mobile|mini ?pc|-[uhpy]\b", re.IGNORECASE)
 _PORTABLE_PART = re.compile(r"\d(?:U|H|HQ|HX|HS|HK|Y|P|V|G\d)$")
+_LATER = re.compile(r"\bor (?:later|newer)\b|\band later\b", re.IGNORECASE)
+_SUCCESSORS = ("sapphire-rapids", "emerald-rapids", "granite-rapids")  # in their order: cores that have AMX
 _COUNT = re.compile(r"\b(\d{1,3})\s*-?\s*(v?)(?:cpus?|cores?|c)\b", re.IGNORECASE)
 
 
 @lru_cache(maxsize=256)
-def cpu_of_generation(text: str) -> CpuSpec | None:
+def cpu_of_generation(text: str, least_cores: int = 0) -> CpuSpec | None:
     """The middle part, by cores, of the generation that `text` names; None where it names none.
 
-    With as many cores as the text tells (two virtual CPUs are one core where cores have two threads). It stands for an
-    unknown part, so what is said with it is said with a wide interval.
+    With as many cores as the text tells (two virtual CPUs are one core where cores have two threads). Of parts with at
+    least `least_cores`, of a later generation where `text` allows that and its own has none: what ran on a socket is
+    known to fit it. It stands for an unknown part, so what is said with it is said with a wide interval.
     """
     low = text.lower()
     architecture = next((name for words, name in _WORDS if re.search(words, low)), None)
     if architecture is None:
         return None
     server, portable = bool(_SERVER.search(text)), bool(_PORTABLE.search(text))
-    fitting = _parts_of(architecture, server)
+    fitting = _large_enough(architecture, server, least_cores, bool(_LATER.search(text)))
     if not fitting:
         return None
     fitting = [part for part in fitting if bool(_PORTABLE_PART.search(part.name)) == portable] or fitting
@@ -71,6 +74,15 @@ def middle_part(architecture: str, brand: str) -> CpuSpec | None:
     """The middle part, by cores, of a server brand's parts with such cores; None where the catalogue has none."""
     parts = [part for part in _parts_of(architecture, server=True) if part.name.startswith(brand)]
     return _middle(parts) if parts else None
+
+
+def _large_enough(architecture: str, server: bool, cores: int, or_later: bool) -> list[CpuSpec]:
+    """A generation's parts of at least so many cores, else later ones' where told; all of its own where none are."""
+    successors = _SUCCESSORS[_SUCCESSORS.index(architecture) + 1 :] if architecture in _SUCCESSORS and or_later else ()
+    own = _parts_of(architecture, server)
+    later = [part for name in successors for part in _parts_of(name, server)]
+    large = ([part for part in parts if part.cores >= cores] for parts in (own, later))
+    return next((parts for parts in large if parts), own)
 
 
 def _parts_of(architecture: str, server: bool) -> list[CpuSpec]:

@@ -29,6 +29,7 @@ class GpuRates:
     bandwidth_fraction: float
     weights_per_cycle: Mapping[str, float]
     matvec_token_share: float  # cost of a further token in a matrix-vector product, against unpacking the weight
+    bf16_passes: float  # over BF16 weights in matrix-vector products, in their bytes: more than one where converted
     launch_cycles: float  # GPU clocks between dependent kernels, per op
     launch_us: float  # the same in time that no clock shortens
     host_launch_us: float  # of the host, per op, where no graph replays the launches
@@ -66,10 +67,20 @@ class GpuRates:
 
 
 SCALARS = tuple(name for name in GpuRates.__dataclass_fields__ if name not in ("weights_per_cycle", "norm"))
-WEIGHT_KINDS = ("float", "bf16", "block", "k", "codebook")
+WEIGHT_KINDS = ("float", "bf16", "block4", "block", "k", "codebook")
+_RATES_OF = {"block4": "block"}  # kinds that one rate stands for: they differ by what drivers make of them
 FACTORS = ("bandwidth", "unpack", "gemm", "joules")  # by which chips differ
-PAIRED = ("unpack", "fine_unpack", "attention", "scores")  # by which vendors' drivers differ under one back end
+PAIRED = (
+    "unpack",
+    "fine_unpack",
+    "attention",
+    "scores",
+    "launch",
+)  # by which vendors' drivers differ under one back end
 FINE = frozenset({"k", "codebook"})  # kinds whose blocks have scales within scales, which some drivers unpack slowly
+# Kinds that a vendor's Vulkan kernels multiply as floats, which `unpack` is not about: the others go as bytes.
+# Source: `ggml_vk_should_use_mmvq` of ggml-vulkan.cpp (llama.cpp, read 2026-11-30): on Intel all but Q4_0 and Q5_1.
+_WIDENED: Mapping[str, frozenset[str]] = {"intel": frozenset({"float", "bf16", "block4"})}
 
 
 @per_object_and_values
@@ -83,7 +94,7 @@ def gpu_rates(calibration: Calibration, device: GpuDevice, build: str) -> GpuRat
 
 
 def _assembled(value: Callable[[str], float]) -> GpuRates:
-    kinds = {kind: value(f"weights_per_cycle_{kind}") for kind in WEIGHT_KINDS}
+    kinds = {kind: value(f"weights_per_cycle_{_RATES_OF.get(kind, kind)}") for kind in WEIGHT_KINDS}
     return GpuRates(weights_per_cycle=kinds, **{name: value(name) for name in SCALARS})
 
 
@@ -124,15 +135,18 @@ def _old_value(calibration: Calibration, device: GpuDevice, build: str) -> Calla
 
 def _under(rates: GpuRates, calibration: Calibration, device: GpuDevice) -> GpuRates:
     """The same for a vendor's cards under a back end of several vendors: how far its drivers take the same kernels."""
-    unpack, fine, attention, scores = (
+    unpack, fine, attention, scores, launch = (
         calibration.parameters.get(f"pair.{device.back_end.value}.{device.vendor}.{name}_factor", 1.0)
         for name in PAIRED
     )
+    widened = _WIDENED.get(device.vendor, frozenset())
     return replace(
         rates,
         weights_per_cycle={
-            kind: rate * unpack * (fine if kind in FINE else 1.0) for kind, rate in rates.weights_per_cycle.items()
+            kind: rate if kind in widened else rate * unpack * (fine if kind in FINE else 1.0)
+            for kind, rate in rates.weights_per_cycle.items()
         },
+        launch_us=rates.launch_us * launch,
         attention_fraction=rates.attention_fraction * attention,
         latent_attention_fraction=rates.latent_attention_fraction * attention,
         score_flops_per_cycle=rates.score_flops_per_cycle * scores,
@@ -157,7 +171,7 @@ def _on_chip(rates: GpuRates, calibration: Calibration, chip: str) -> GpuRates:
 
 
 def weight_kind(weight_type: str) -> str:
-    """How a type's weights are unpacked: `float`, `bf16`, `block` (Q4_0, Q8_0 ...), `k` or by `codebook`."""
+    """How a type's weights are unpacked: `float`, `bf16`, `block` (Q8_0), `block4` (Q4_0, Q5_1), `k` or `codebook`."""
     name = plain(weight_type.upper())
     if name == "BF16":
         return "bf16"
@@ -165,4 +179,6 @@ def weight_kind(weight_type: str) -> str:
         return "float"
     if name.startswith(("IQ", "TQ")) and name not in ("IQ4_NL", "IQ4_XS"):
         return "codebook"
+    if name in ("Q4_0", "Q5_1"):
+        return "block4"
     return "k" if "_K" in name or name == "IQ4_XS" else "block"

@@ -50,10 +50,12 @@ def matvec(work: Work, tokens: float, device: GpuDevice, rates: GpuRates) -> Cos
 
     Unpacking runs on the ordinary units: on a GPU with much bandwidth per unit and clock (A100, H100) it decides.
     """
-    per_second = device.issue_hz * rates.weights_per_cycle[weight_kind(work.weight_type)]
-    power = work.read_bytes * 1e-9 * rates.joules_per_gb / _watts(device)
+    kind = weight_kind(work.weight_type)
+    per_second = device.issue_hz * rates.weights_per_cycle[kind]
+    read = work.read_bytes * (rates.bf16_passes if kind == "bf16" else 1.0)
+    power = read * 1e-9 * rates.joules_per_gb / _watts(device)
     return Cost(
-        memory=joined(work.read_bytes / (device.bandwidth * rates.bandwidth_fraction), power, rates.norm),
+        memory=joined(read / (device.bandwidth * rates.bandwidth_fraction), power, rates.norm),
         compute=work.elements * (1 + rates.matvec_token_share * (tokens - 1)) / per_second,
         norm=rates.norm,
     )

@@ -76,7 +76,8 @@ def _unpack_per_cycle(kind: str, share: CpuShare, engine: str, tile: str, calibr
     width = calibration.value("cpu", _code(share.isa, engine), engine, "unpack_width")
     interleaved = tile.endswith("repacked")
     if engine == "llama.cpp" and _side(share.isa) == "x86" and kind in _VECTOR_OPS and not interleaved:
-        return calibration.value("cpu", "llama.cpp", "x86", "vector_ops_per_cycle") / _VECTOR_OPS[kind] * width
+        ops = calibration.value("cpu", "llama.cpp", "x86", "vector_ops_per_cycle") * share.pipes
+        return ops / _VECTOR_OPS[kind] * width
     rate = calibration.value("cpu", family(kind), "unpack_per_cycle")
     return rate * calibration.value("cpu", engine, "unpack_fraction") * width
 

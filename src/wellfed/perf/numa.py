@@ -23,13 +23,23 @@ _DIE_BYTES_PER_S: Mapping[str, float] = {
 }
 _WIDE_LINK_DIES = {"zen4": 4, "zen5": 8}  # server parts with at most so many dies give each two links
 # Vector units of a core against the usual of its instruction set (x86: two of 256 bits that multiply bytes, Arm: four
-# of 128 bits). Zen 2 multiplies bytes on one of its units; Lion Cove has four units.
+# of 128 bits). Zen 2 multiplies bytes on one of its units.
 # Source: vendors' software optimisation guides and core descriptions.
 _VECTOR_WIDTH: Mapping[str, float] = {
-    "zen1": 0.5, "zen2": 0.7, "lion-cove": 1.4, "gracemont": 0.5, "tremont": 0.25, "skymont": 0.8, "penryn": 0.5,
+    "zen1": 0.5, "zen2": 0.7, "gracemont": 0.5, "tremont": 0.25, "skymont": 0.8, "penryn": 0.5,
     "cortex-a53": 0.25, "cortex-a55": 0.25, "cortex-a520": 0.25, "cortex-a72": 0.5, "cortex-a76": 0.5,
     "cortex-a78": 0.5, "cortex-a78ae": 0.5, "cortex-a720": 0.5, "neoverse-n1": 0.5, "neoverse-n2": 0.5,
     "ampereone": 0.5, "tsv110": 0.5, "cortex-x925": 1.5,
+}  # fmt: skip
+# Vector instructions of 256 bits that an x86 core starts a clock, of whatever kind: AMD's have four pipes (Zen 2: three
+# with integer units, Zen 1: four of 128 bits), Intel's three ports (Lion Cove: four; Atom's of 128 bits). Sources: AMD
+# "Software Optimization Guide" 17h to 1Ah, Intel "64 and IA-32 Architectures Optimization Reference Manual".
+_USUAL_PIPES = 4.0
+_VECTOR_PIPES: Mapping[str, float] = {
+    "zen1": 2.0, "dhyana": 2.0, "zen2": 3.0, "haswell": 3.0, "broadwell": 3.0, "skylake": 3.0, "skylake-sp": 3.0,
+    "cascade-lake": 3.0, "ice-lake": 3.0, "ice-lake-client": 3.0, "tiger-lake": 3.0, "rocket-lake": 3.0,
+    "golden-cove": 3.0, "raptor-cove": 3.0, "redwood-cove": 3.0, "sapphire-rapids": 3.0, "emerald-rapids": 3.0,
+    "granite-rapids": 3.0, "gracemont": 1.5, "sierra-forest": 1.5, "skymont": 2.0,
 }  # fmt: skip
 # What an efficiency core adds, against a performance core of the same part: half the vector width, less clock
 # (assumed).
@@ -56,6 +66,7 @@ class CpuShare:
     bf16: bool  # multiplies BF16 natively
     fabric: str  # mesh (Intel servers) | local
     width: float = 1.0  # of a core's vector units, against the usual of its instruction set
+    pipes: float = 1.0  # vector instructions a clock, against the usual and that width
     light_cores: float = 0.0  # efficiency cores, which work where there are more threads than performance cores
     assumptions: tuple[Assumption, ...] = ()
 
@@ -93,10 +104,20 @@ def cpu_share(machine: Machine, layout: Layout, threads: int | None = None) -> C
         isa=dict(layout.options).get("isa") or instruction_set(first),  # a build may use less
         bf16=bool(_flags(first) & {"avx512_bf16", "bf16", "amx_bf16"}),
         fabric=_fabric(first.cpu),
-        width=halved * (_VECTOR_WIDTH.get(first.cpu.architecture, 1.0) if first.cpu else 1.0),
+        width=halved * _vector_width(first.cpu),
+        pipes=_vector_pipes(first.cpu),
         light_cores=float(sum(_light_cores(socket) for socket in sockets[:used])),
         assumptions=tuple(dict.fromkeys(notes)),
     )
+
+
+def _vector_width(spec: CpuSpec | None) -> float:
+    return _VECTOR_WIDTH.get(spec.architecture, 1.0) if spec else 1.0
+
+
+def _vector_pipes(spec: CpuSpec | None) -> float:
+    pipes = _VECTOR_PIPES.get(spec.architecture, _USUAL_PIPES * _vector_width(spec)) if spec else _USUAL_PIPES
+    return pipes / _USUAL_PIPES / _vector_width(spec)
 
 
 def crowding(machine: Machine, threads: float, cores: float) -> float:
