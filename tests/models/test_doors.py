@@ -79,3 +79,13 @@ def test_a_tag_of_ollama_s_library_with_a_format_is_its_own_file() -> None:
     assert tag["weight_bytes_range"] is None
     low, high = usual["weight_bytes_range"]
     assert low < usual["weight_bytes"] < high
+
+
+def test_one_file_of_a_folder_s_tensors_is_its_model(tmp_path: Path) -> None:
+    folder = tmp_path / "repo"
+    write_checkpoint(folder, CONFIG, dense())
+    file = next(folder.glob("*.safetensors"))
+    named, whole = _resolved(file), _resolved(folder)
+    assert named["parameters"] == whole["parameters"] and named["weight_bytes"] == whole["weight_bytes"]
+    (folder / "config.json").unlink()
+    assert "no config.json" in str(_resolved(file)["error"])

@@ -52,7 +52,23 @@ def _from_path(path: Path) -> LoadedModel:
         return LoadedModel(replace(file.model, files=GGUF), file.weights, "gguf")
     if path.is_dir():
         return _from_folder(path)
+    if path.suffix.lower() == ".safetensors":
+        return _from_folder(_folder_of(path))
     return LoadedModel(read_config(path), None, "config")
+
+
+def _folder_of(tensors: Path) -> Path:
+    """The folder of a model, one of whose files is named. Raises BadInput where no config.json lies beside it."""
+    if (tensors.parent / "config.json").is_file():
+        return tensors.parent
+    raise BadInput(
+        sentence(
+            "modelfiles.load.tensors-alone",
+            "{file} holds tensors alone: no config.json lies beside it",
+            file=tensors.name,
+        ),
+        sentence("modelfiles.load.name-model-folder", "name the model's folder or its .gguf file"),
+    )
 
 
 def _from_folder(folder: Path) -> LoadedModel:
