@@ -189,6 +189,17 @@ def test_sixteen_bytes_a_weight_and_the_update() -> None:
     assert kept == pytest.approx(16 * made.model.parameters, rel=0.01)
 
 
+def test_tensor_ranks_are_neighbours() -> None:
+    """What they send each other goes over the links inside a machine, however many machines there are."""
+    task = {**FULL, "batch": 64, "trainer": Trainer.MEGATRON}
+    inside = request(on=ON, gpus=8, tensor=8, task=task)
+    many = replace(inputs.machine(ON), count=8, network_bytes_per_s=50e9)
+    over = replace(inside, machine=many, layout=replace(inside.layout, gpus=64))
+    steps = (estimate_training(inside).step, estimate_training(over).step)
+    sent = [sum(part.seconds for part in step if part.name == "exchange") for step in steps]
+    assert sent[1] < 2 * sent[0]
+
+
 def test_the_slowest_part_is_named() -> None:
     slow_host = estimate_training(request(on="rtx 4090, ryzen 9 7950x, 64gb", offload=True, task={**FULL, "batch": 1}))
     assert slow_host.limited_by in {"RAM bandwidth", "PCIe"}

@@ -101,24 +101,27 @@ def _exchange_s(request: TrainingRequest, gpu: GpuSpec) -> float:
     bandwidth = link(request.machine, gpu, layout.gpus).bytes_per_s
     ring = (layout.gpus - 1) / layout.gpus
     sent = 2.0 * ring * trained_counts.trained / layout.divided * min(per_trained.gradient, 4.0)
-    sent += _within_replicas(request)
     if layout.shard.divides_weights:
         size = (
             trained_counts.trained * per_trained.weight if request.task.method is Method.FULL else request.frozen.total
         )
         sent += 2.0 * ring * size / layout.divided * _micro_steps(request)
-    return sent / bandwidth
+    return sent / bandwidth + _within_replicas_s(request, gpu)
 
 
-def _within_replicas(request: TrainingRequest) -> float:
-    """Bytes of a step between ranks of a replica: tensor ranks gather and scatter a layer's input twice each way
+def _within_replicas_s(request: TrainingRequest, gpu: GpuSpec) -> float:
+    """Seconds of a step between ranks of a replica, which are neighbours: tensor ranks gather and scatter a layer's input twice each way
     (eight times its 16 bits), context ranks pass keys and values on and their gradients back.
     """
     model, layout, task = request.model, request.layout, request.task
     tokens = task.batch * task.sequences * task.sequence_tokens / layout.replicas / layout.context / layout.pipeline
     tensor = 8 * 2.0 * tokens * model.hidden * len(model.layers) * (layout.tensor - 1) / layout.tensor
     caches = sum(layer.attention.cache_elements(1) for layer in model.layers)
-    return tensor + 3 * 2.0 * tokens * caches * (layout.context - 1) / layout.tensor
+    context = 3 * 2.0 * tokens * caches * (layout.context - 1) / layout.tensor
+    seconds = 0.0
+    for sent, ranks in ((tensor, layout.tensor), (context, layout.tensor * layout.context)):
+        seconds += sent / link(request.machine, gpu, ranks).bytes_per_s if sent else 0.0
+    return seconds
 
 
 def _micro_steps(request: TrainingRequest) -> float:
