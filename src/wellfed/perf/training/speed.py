@@ -110,8 +110,8 @@ def _exchange_s(request: TrainingRequest, gpu: GpuSpec) -> float:
 
 
 def _within_replicas_s(request: TrainingRequest, gpu: GpuSpec) -> float:
-    """Seconds of a step between ranks of a replica, which are neighbours: tensor ranks gather and scatter a layer's input twice each way
-    (eight times its 16 bits), context ranks pass keys and values on and their gradients back.
+    """Seconds of a step between ranks of a replica, which are neighbours: tensor ranks gather and scatter a layer's
+    input twice each way (eight times its 16 bits), context ranks pass keys and values on and their gradients back.
     """
     model, layout, task = request.model, request.layout, request.task
     tokens = task.batch * task.sequences * task.sequence_tokens / layout.replicas / layout.context / layout.pipeline
