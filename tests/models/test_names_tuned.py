@@ -81,6 +81,7 @@ def test_a_repository_of_prediction_layers_alone_is_no_model() -> None:
         ("minimax_h3_ref2va_pruned-Q6_K.gguf", "video"),
         ("piper-te_IN-padmavathi-medium-f16.gguf", "speech synthesis"),
         ("iic/speech_eres2net_sv_zh-cn_16k-common", "speech recognition"),
+        ("amphion/Vevo1.5", "speech synthesis"),
         ("microsoft/beit-large-patch16-224", "image classification and embedding"),
     ],
 )

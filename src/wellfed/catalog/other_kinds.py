@@ -87,7 +87,7 @@ _KINDS: Mapping[str, str] = {
     "speech synthesis": r"""\w*tts\d* tts\w* voicegenerator\w* voicedesign\w* customvoice voicesculptor vibevoice\w*
         kokoro\w* cosyvoice\d* chatterbox\w* sovits voxcpm\d* zonos\w* styletts\d* melotts bark vocoder bigvgan\w*
         hifigan vocos xcodec soundstorm orpheus omnivoice dramabox editx moshi\w* personaplex s3tokenizer\w*
-        encodec\w* dacvae codec\d* vevo\d* piper \w*vits\d* voicechat matcha fastspeech\d*""",
+        encodec\w* dacvae codec\d* vevo\w*(?:\.\d+)? piper \w*vits\d* voicechat matcha fastspeech\d*""",
     "speech recognition": r"""\w*asr\d* whisper\w* parakeet\w* canary wav2vec\d* hubert \w*paraformer\w* sensevoice\w*
         moonshine transcribe\w* stt diarization pyannote conformer speechbrain vad diarize\w* \w*sortformer diar
         titanet w2v unispeech mms wavlm data2vec eres2net\w* campplus ecapa\w*""",
