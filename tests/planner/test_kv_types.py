@@ -35,7 +35,7 @@ def test_a_named_type_is_planned_and_nothing_else() -> None:
 
 
 def test_coarser_by_itself_when_nothing_fits_and_said_in_the_headline() -> None:
-    words = ("qwen3-32b", "--on", ON, "--engine", "vllm", "--quant", "int4", "--context", "32768")
+    words = ("qwen3-32b", "--on", ON, "--engine", "vllm", "--quant", "int4", "--context", "30720")
     found = planned(*words)
     assert types(found) and "f16" not in types(found)
     assert "KV cache in" in found["verdict"]["why"]  # type: ignore[index]
