@@ -77,6 +77,17 @@ _LOGGED: Mapping[str, str] = {
     "ernie4_5-moe 21B.A3B": "ernie-4.5-21b-a3b",
     "ernie4_5-moe 300B.A47B": "ernie-4.5-300b-a47b",
     "hunyuan-moe A13B": "hunyuan-a13b",
+    "qwen35 9B": "qwen3.5-9b",
+    "qwen35 27B": "qwen3.5-27b",
+    "qwen35moe 35B.A3B": "qwen3.5-35b-a3b",
+    "qwen35moe 122B.A10B": "qwen3.5-122b-a10b",
+    "qwen35moe 397B.A17B": "qwen3.5-397b-a17b",
+    "nemotron_h_moe 31B.A3.5B": "nemotron-3-nano-30b-a3b",
+    "nemotron_h_moe 120B.A12B": "nemotron-3-super-120b-a12b",
+    "lfm2moe 8B.A1B": "lfm2-8b-a1b",
+    "granitehybrid 32B": "granite-4.0-h-small",
+    "mistral3 24B": "mistral-small-3.2-24b",
+    "step35 196B.A11B": "step-3.5-flash",
 }
 _SHARD = re.compile(r"-\d{5}-of-\d{5}|\.(?:gguf|safetensors)\b", re.IGNORECASE)
 _PARAMETERS = re.compile(r"(?<![0-9.x])(?<!\bA)([0-9]+(?:\.[0-9]+)?)\s*([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
