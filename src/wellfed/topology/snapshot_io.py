@@ -344,15 +344,17 @@ def _dumps_in(path: Path) -> Iterator[tuple[str, str]]:
     for number, child in enumerate(sorted(path.iterdir())):
         if number >= _MAX_DUMPS:
             return
-        if child.is_file() and child.suffix.lower() in _DUMP_SUFFIXES and "\0" not in (text := _pasted(child)):
-            yield child.name, text
+        if child.is_file() and child.suffix.lower() in _DUMP_SUFFIXES:
+            content = _start_of(child)
+            if not _is_program(content) and "\0" not in (text := _decoded(content)):
+                yield child.name, text
 
 
-def _pasted(path: Path) -> str:
-    """A text file, cut at the size limit."""
+def _start_of(path: Path) -> bytes:
+    """A file's bytes up to the size limit."""
     try:
         with path.open("rb") as file:
-            return _decoded(file.read(MAX_PASTED_BYTES))
+            return file.read(MAX_PASTED_BYTES)
     except OSError as error:
         raise BadInput(
             sentence("snapshot-io.cannot-read", "cannot read {path}: {strerror}", path=path, strerror=error.strerror),
@@ -360,8 +362,16 @@ def _pasted(path: Path) -> str:
         ) from error
 
 
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def _is_program(content: bytes) -> bool:
+    """Whether bytes are no text in any script: decoding those of a folder of programs takes seconds."""
+    return b"\0" in content and not content.startswith(_UTF_16)
+
+
 def _decoded(content: bytes) -> str:
     """UTF-8 with or without mark, or UTF-16 (PowerShell's redirection); other bytes are replaced."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if content.startswith(_UTF_16):
         return content.decode("utf-16", "replace")
     return content.decode("utf-8-sig", "replace")

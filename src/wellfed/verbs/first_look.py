@@ -42,7 +42,7 @@ def first_look(use: str = "chat", users: int = 1, on: str | None = None) -> Firs
     from wellfed.verbs import checking, fitting, inputs
 
     machine = inputs.machine(on)
-    fit = fitting.fit(on, use, SHOWN, users=users)
+    fit = fitting.fit(machine, use, SHOWN, users=users)
     try:
         checked = checking.check_plan(fit.rows[0].plan) if fit.rows else None
     except WellfedError:
