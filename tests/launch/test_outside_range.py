@@ -13,22 +13,22 @@ from wellfed.launch import cores
 from wellfed.nouns.estimate import Quantity
 from wellfed.nouns.layout import CPU_ONLY, Engine, Layout
 from wellfed.verbs import bringing_up
-from wellfed.verbs.bringing_up import Held, Report
+from wellfed.verbs.bringing_up import Comparison, Report
 from wellfed.written.machines import parse_machine
 
 CPU = Layout(Engine.LLAMA_CPP, "q4_k_m", gpus=0, offload=CPU_ONLY)
-INSIDE = Held("decode", "tok/s", Quantity(10.0, 8.0, 12.0), 9.0)
-OUTSIDE = Held("decode", "tok/s", Quantity(10.0, 8.0, 12.0), 5.0)
-EXACT = Held("resident memory", "B", Quantity.exact(10.0), 5.0)
+INSIDE = Comparison("decode", "tok/s", Quantity(10.0, 8.0, 12.0), 9.0)
+OUTSIDE = Comparison("decode", "tok/s", Quantity(10.0, 8.0, 12.0), 5.0)
+EXACT = Comparison("resident memory", "B", Quantity.exact(10.0), 5.0)
 
 
-def report(row: Held, load: float | None) -> Report:
+def report(row: Comparison, load: float | None) -> Report:
     nothing = cast(Any, None)
     return Report(nothing, (row,), nothing, None, load)
 
 
-@pytest.mark.parametrize("row", [INSIDE, EXACT, Held("load", "s", None, 3.0)])
-def test_what_is_inside_or_has_no_range_is_not_mentioned(row: Held) -> None:
+@pytest.mark.parametrize("row", [INSIDE, EXACT, Comparison("load", "s", None, 3.0)])
+def test_what_is_inside_or_has_no_range_is_not_mentioned(row: Comparison) -> None:
     assert report(row, 0.9).outside() == ()
 
 

@@ -275,7 +275,7 @@ def _print_steps(steps: NextSteps) -> None:
         return
     console().print(f"\n[bold]{phrase('plan.type', 'what to type')}[/]")
     for step in steps.steps:
-        console().print(f"  [dim]# {escape(words(step.what))}[/]")
+        console().print(f"  [dim]# {escape(words(step.purpose))}[/]")
         console().print(f"  {escape(step.command)}", soft_wrap=True)
     if steps.downloads is not None:
         console().print(f"  [dim]{escape(words(disk_line(steps.downloads)))}[/]")

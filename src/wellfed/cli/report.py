@@ -112,7 +112,7 @@ def _steps_markdown(steps: NextSteps) -> list[str]:
     """What to type, each command behind what it does."""
     lines = [f"## {phrase('plan.type', 'what to type')}", ""] if steps.steps else []
     for step in steps.steps:
-        lines += [f"{words(step.what)}{colon().rstrip()}", "", f"    {step.command}", ""]
+        lines += [f"{words(step.purpose)}{colon().rstrip()}", "", f"    {step.command}", ""]
     return [*lines, words(disk_line(steps.downloads)), ""] if steps.downloads else lines
 
 
@@ -200,7 +200,7 @@ def _list(lines: Sequence[str]) -> str:
 def _steps_html(steps: NextSteps) -> list[str]:
     if not steps.steps:
         return []
-    commands = [f"<p>{escape(words(step.what))}</p><pre>{escape(step.command)}</pre>" for step in steps.steps]
+    commands = [f"<p>{escape(words(step.purpose))}</p><pre>{escape(step.command)}</pre>" for step in steps.steps]
     fetched = [f"<p>{escape(words(disk_line(steps.downloads)))}</p>"] if steps.downloads else []
     return [f"<h2>{escape(phrase('plan.type', 'what to type'))}</h2>", *commands, *fetched]
 

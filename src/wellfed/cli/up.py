@@ -13,7 +13,7 @@ from wellfed.cli.run import chosen, end_on_signals, loading, print_prepared, pri
 from wellfed.messages.words import tell, words
 
 if TYPE_CHECKING:
-    from wellfed.verbs.bringing_up import Held, Report
+    from wellfed.verbs.bringing_up import Comparison, Report
 
 SCHEMA = "wellfed.up/1"
 
@@ -58,7 +58,7 @@ def print_report(report: Report) -> None:
     click.echo(table_heads(*heads))
     for row in report.rows:
         error = "?" if row.error is None else f"{row.error:+.1%}"
-        click.echo(f"{padded(words(row.what), 22)}{_range(row):>26}{shown(row.measured, row.unit):>12}{error:>9}")
+        click.echo(f"{padded(words(row.quantity), 22)}{_range(row):>26}{shown(row.measured, row.unit):>12}{error:>9}")
     for line in report.outside():
         click.echo(words(line))
     for message in report.measurement.errors:
@@ -67,7 +67,7 @@ def print_report(report: Report) -> None:
         click.echo(f"{report.url}/v1")
 
 
-def _range(row: Held) -> str:
+def _range(row: Comparison) -> str:
     if row.predicted is None:
         return "?"
     value, low, high = (shown(x, row.unit) for x in (row.predicted.value, row.predicted.low, row.predicted.high))
@@ -106,7 +106,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "outside": [line.to_dict() for line in report.outside()],
         "rows": [
             {
-                "what": row.what,
+                "what": row.quantity,
                 "unit": row.unit,
                 "predicted": row.predicted.value if row.predicted else None,
                 "low": row.predicted.low if row.predicted else None,

@@ -182,7 +182,7 @@ def steps_json(steps: NextSteps) -> dict[str, Any]:
     """What to type, and what is fetched: names and sizes are by rule unless `exact`."""
     files = steps.downloads.files if steps.downloads else ()
     return {
-        "next": [{"what": step.what.to_dict()["text"], "command": step.command} for step in steps.steps],
+        "next": [{"what": step.purpose.to_dict()["text"], "command": step.command} for step in steps.steps],
         "downloads": [
             {"repository": steps.downloads.repository, "file": name, "bytes": size, "exact": steps.downloads.exact}
             for name, size in files

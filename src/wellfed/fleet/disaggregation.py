@@ -106,7 +106,7 @@ class Disaggregation:
 
     @property
     def enough(self) -> bool:
-        """Whether the nodes hold the cells."""
+        """Whether there are nodes for as many cells as the rate needs."""
         return self.cells <= self.cells_there
 
 
@@ -122,18 +122,19 @@ def disaggregated(prefill: Side, decode: Side, rate: float | None, spare: int = 
     """The best cell of the two, and how many carry the rate (None: as many as there are) with `spare` workers of each
     to lose. None where no cell that the nodes hold is within the targets.
     """
-    cells = [cell for p, d in _ratios() if (cell := _cell(prefill, decode, p, d)) is not None and _cells_there(cell)]
+    cells = [cell for p, d in _ratios() if (cell := _cell(prefill, decode, p, d)) is not None and _cells_that_fit(cell)]
     if not cells:
         return None
     enough = _NEARLY * max(map(_worth, cells))
     best = min((cell for cell in cells if _worth(cell) >= enough), key=lambda cell: (cell.nodes, -_worth(cell)))
-    cells_available = _cells_there(best)
+    cells_available = _cells_that_fit(best)
     needed = cells_available if rate is None else math.ceil(rate / best.requests_per_s)
     needed += 0 if rate is None else math.ceil(spare / min(best.prefill_workers, best.decode_workers))
     return Disaggregation(best, needed, cells_available, _together(best), spare)
 
 
 def _ratios() -> Iterator[tuple[int, int]]:
+    """Prefill and decode workers of the cells that are tried, no cell a multiple of another."""
     for p in range(1, _MOST_WORKERS + 1):
         for d in range(1, _MOST_WORKERS + 1):
             if math.gcd(p, d) == 1:
@@ -145,8 +146,8 @@ def _worth(cell: Cell) -> float:
     return cell.requests_per_s / (cell.price_hour or cell.nodes)
 
 
-def _cells_there(cell: Cell) -> int:
-    """How many cells the nodes hold."""
+def _cells_that_fit(cell: Cell) -> int:
+    """How many cells the nodes have room for; both sides share them where they are of one stock."""
     first = cell.prefill.stock.count * cell.prefill.workers_a_node
     second = cell.decode.stock.count * cell.decode.workers_a_node
     if cell.prefill.stock == cell.decode.stock:

@@ -87,5 +87,5 @@ def _mapped(maps: Path, *rights: str) -> set[str]:
     except OSError:
         return set()
     rows = (fields for fields in (line.split(maxsplit=5) for line in lines) if len(fields) == 6)
-    paths = (path for _, given, _, _, _, path in rows if all(right in given for right in rights))
+    paths = (path for _, permissions, _, _, _, path in rows if all(right in permissions for right in rights))
     return {path for path in paths if path.startswith(_FOLDER) and not path.endswith(" (deleted)")}

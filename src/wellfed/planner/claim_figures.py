@@ -38,15 +38,15 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Judgement:
     """A claim's standing and the figures that decide it."""
 
     standing: Standing
     figures: str
 
 
-def _right_or_wrong(holds: bool, figures: str) -> Held:
-    return Held(Standing.RIGHT if holds else Standing.WRONG, figures)
+def _right_or_wrong(holds: bool, figures: str) -> Judgement:
+    return Judgement(Standing.RIGHT if holds else Standing.WRONG, figures)
 
 
 @lru_cache(maxsize=64)
@@ -90,12 +90,12 @@ def _speed(name: str, machine_line: str, weights: str) -> str:
     )
 
 
-def fits(name: str, machine_line: str, weights: str) -> Held:
+def fits(name: str, machine_line: str, weights: str) -> Judgement:
     """Whether the weights fit the machine's GPUs, and the speed they then have."""
     return _right_or_wrong(_best(name, machine_line, weights) is not None, _speed(name, machine_line, weights))
 
 
-def pcie_generation(name: str, claimed: int) -> Held:
+def pcie_generation(name: str, claimed: int) -> Judgement:
     """Whether the CPU's lanes are of that PCIe generation."""
     part = cpu(name)
     generation = part.pcie_generation or 0
@@ -110,14 +110,14 @@ def pcie_generation(name: str, claimed: int) -> Held:
     return _right_or_wrong(generation >= claimed, text)
 
 
-def card_generation(names: Sequence[str], claimed: int) -> Held:
+def card_generation(names: Sequence[str], claimed: int) -> Judgement:
     """Whether all those cards are of that PCIe generation."""
     parts = [gpu(name) for name in names]
     text = joined(", ", (joined(": ", (part.name, f"PCIe {part.pcie_generation}.0")) for part in parts))
     return _right_or_wrong(all((part.pcie_generation or 0) >= claimed for part in parts), text)
 
 
-def core_count(name: str, cores: int, threads: int) -> Held:
+def core_count(name: str, cores: int, threads: int) -> Judgement:
     """Whether the CPU has so many cores and threads."""
     part = cpu(name)
     return _right_or_wrong(
@@ -125,7 +125,7 @@ def core_count(name: str, cores: int, threads: int) -> Held:
     )
 
 
-def memory_channels(name: str, kind: str, channels: int) -> Held:
+def memory_channels(name: str, kind: str, channels: int) -> Judgement:
     """Whether the CPU has so many channels of that kind of memory."""
     part = cpu(name)
     bandwidth = part.memory_bandwidth_bytes_per_s() / GB
@@ -140,7 +140,7 @@ def memory_channels(name: str, kind: str, channels: int) -> Held:
     return _right_or_wrong(part.memory_type.upper() == kind and part.memory_channels == channels, text)
 
 
-def bandwidth_of_channels(channels: int, mt_s: float, claimed_gb_s: float) -> Held:
+def bandwidth_of_channels(channels: int, mt_s: float, claimed_gb_s: float) -> Judgement:
     """Whether so many channels at that rate give the bandwidth claimed, in GB/s."""
     right = channels * mt_s * 8 / 1000
     text = sentence(
@@ -153,7 +153,7 @@ def bandwidth_of_channels(channels: int, mt_s: float, claimed_gb_s: float) -> He
     return _right_or_wrong(abs(right - claimed_gb_s) < 0.05, text)
 
 
-def clock(names: Sequence[str], least_ghz: float) -> Held:
+def clock(names: Sequence[str], least_ghz: float) -> Judgement:
     """Whether all those CPUs reach a clock of `least_ghz`."""
     parts = [cpu(name) for name in names]
     clocks = [(part.boost_clock_hz or 0) / 1e9 for part in parts]
@@ -183,7 +183,7 @@ def _part_gain(name: str, machine_line: str, weights: str, part: str) -> float:
     )
 
 
-def bandwidth_floor() -> Held:
+def bandwidth_floor() -> Judgement:
     """What more DRAM bandwidth would give a model that a GPU holds whole."""
     gain = _part_gain(SEVEN, "build:entry-7b", "q4_k_m", "DRAM bandwidth")
     text = sentence(
@@ -191,10 +191,10 @@ def bandwidth_floor() -> Held:
         "with the model in VRAM, half as much DRAM bandwidth again buys x{gain:.2f} tokens/s",
         gain=gain,
     )
-    return Held(Standing.MISLEADING if gain < 1.01 else Standing.RIGHT, text)
+    return Judgement(Standing.MISLEADING if gain < 1.01 else Standing.RIGHT, text)
 
 
-def quad_channel() -> Held:
+def quad_channel() -> Judgement:
     """Whether desktop CPUs have four memory channels, and what more would give."""
     parts = [cpu("ryzen 9 7950x"), cpu("core i7-13700k")]
     four = machine("ryzen 9 7950x, 4x32GB ddr5-5600").memory_bandwidth_bytes_per_s or 0.0
@@ -220,7 +220,7 @@ def quad_channel() -> Held:
     return _right_or_wrong(all(part.memory_channels >= 4 for part in parts), text)
 
 
-def nvlink(names: Sequence[str]) -> Held:
+def nvlink(names: Sequence[str]) -> Judgement:
     """Whether all those cards have NVLink."""
     parts = [gpu(name) for name in names]
     text = joined("; ", (joined(": ", (part.name, _link(part.link_bytes_per_s))) for part in parts))
@@ -235,7 +235,7 @@ def _link(rate: float | None) -> str:
     )
 
 
-def nvlink_rate(name: str, claimed_gb_s: float) -> Held:
+def nvlink_rate(name: str, claimed_gb_s: float) -> Judgement:
     """Whether a card's NVLink carries the rate claimed, in GB/s."""
     part = gpu(name)
     rate = 2 * (part.link_bytes_per_s or 0.0) / GB
@@ -250,7 +250,7 @@ def nvlink_rate(name: str, claimed_gb_s: float) -> Held:
     )
 
 
-def same_bandwidth(first: str, second: str) -> Held:
+def same_bandwidth(first: str, second: str) -> Judgement:
     """Whether two cards read their memory equally fast."""
     a, b = gpu(first), gpu(second)
     rates = [part.memory_bandwidth_bytes_per_s / GB for part in (a, b)]
@@ -259,19 +259,19 @@ def same_bandwidth(first: str, second: str) -> Held:
     return _right_or_wrong(abs(rates[0] / rates[1] - 1) < 0.05, text)
 
 
-def has_bandwidth(name: str, claimed_gb_s: float) -> Held:
+def has_bandwidth(name: str, claimed_gb_s: float) -> Judgement:
     """Whether a card reads its memory at the rate claimed, in GB/s."""
     part = gpu(name)
     rate = part.memory_bandwidth_bytes_per_s / GB
     return _right_or_wrong(rate >= claimed_gb_s * 0.95, joined(": ", (part.name, f"{rate:.0f} GB/s")))
 
 
-def pooled() -> Held:
+def pooled() -> Judgement:
     """What is forbidden has a price, and here it is."""
     consumer = _best(SEVENTY, "build:4090x4", "int4")
     large = _best(SEVENTY, "build:large-70b", "int4")
     if consumer is None:
-        return Held(Standing.RIGHT, sentence("claims.four-rtx-4090", "four RTX 4090 cannot hold it"))
+        return Judgement(Standing.RIGHT, sentence("claims.four-rtx-4090", "four RTX 4090 cannot hold it"))
     rate = consumer.estimate.decode_tok_s.value
     text = sentence(
         "claims.four-rtx-4090-2",
@@ -285,7 +285,7 @@ def pooled() -> Held:
         text += sentence(
             "claims.four-a100-80gb", ", {share:.0%} of four A100 80GB SXM in the same weights", share=share
         )
-    return Held(Standing.WRONG, text)
+    return Judgement(Standing.WRONG, text)
 
 
 @lru_cache(maxsize=8)
@@ -295,15 +295,15 @@ def _hosts(name: str, machine_line: str, weights: str) -> WhichCpu | None:
     return None if plan is None else which_cpu(plan, bundled(), cpus())
 
 
-def feeds(name: str, machine_line: str, weights: str, host: str) -> Held:
+def feeds(name: str, machine_line: str, weights: str, host: str) -> Judgement:
     """Whether a CPU costs the tier's plan less than 3 % against the best host, and what would do, too."""
     hosts, plan, part = _hosts(name, machine_line, weights), _best(name, machine_line, weights), cpu(host)
     if hosts is None or plan is None:
-        return Held(Standing.WRONG, sentence("claims.tier-gpus-plan", "the tier's GPUs have no plan"))
+        return Judgement(Standing.WRONG, sentence("claims.tier-gpus-plan", "the tier's GPUs have no plan"))
     sockets = max(1, len(plan.machine.sockets))
     rehosted = behind(plan.machine, part, sockets)
     if rehosted is None:
-        return Held(
+        return Judgement(
             Standing.WRONG,
             sentence("claims.too-few-pcie", "{part} has too few PCIe lanes for these GPUs", part=part.name),
         )
@@ -332,7 +332,7 @@ def _and(counts: list[int]) -> Sentence:
     return sentence("claims.and", "{most} and {last}", most=listed(counts[:-1]), last=counts[-1])
 
 
-def own_gpus() -> Held:
+def own_gpus() -> Judgement:
     """Whether each socket of the large build has GPUs of its own: two or more."""
     build = machine("build:large-70b")
     counts = [sum(1 for g in build.gpus if g.socket == socket.index) for socket in build.sockets]
@@ -342,7 +342,7 @@ def own_gpus() -> Held:
     )
 
 
-def official_speed() -> Held:
+def official_speed() -> Judgement:
     """Whether DDR5-5600 is what the usual desktop CPU is rated for."""
     part = cpu("ryzen 9 7950x")
     text = sentence(

@@ -10,7 +10,7 @@ from wellfed.planner.claim_figures import (
     SEVEN,
     SEVENTY,
     THIRTY_TWO,
-    Held,
+    Judgement,
     bandwidth_floor,
     bandwidth_of_channels,
     card_generation,
@@ -38,7 +38,7 @@ class Claim:
     id: str
     tier: str
     text: str
-    hold: Callable[[], Held]
+    hold: Callable[[], Judgement]
 
 
 CLAIMS: tuple[Claim, ...] = (
@@ -261,6 +261,6 @@ CLAIMS: tuple[Claim, ...] = (
 )
 
 
-def judged() -> list[tuple[Claim, Held]]:
+def judged() -> list[tuple[Claim, Judgement]]:
     """Every claim with its standing."""
     return [(claim, claim.hold()) for claim in CLAIMS]

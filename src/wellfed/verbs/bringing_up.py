@@ -31,10 +31,12 @@ _LEAST_LEFT = 0.1  # of the cores: less is no reading
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """One prediction held against its measurement. Units: s, tok/s, B. None = not measured, or not predicted."""
+class Comparison:
+    """A prediction beside its measurement. `quantity`: which it is of, as it is shown ("decode"); units: s, tok/s, B.
+    None: not measured, or not predicted.
+    """
 
-    what: str
+    quantity: str
     unit: str
     predicted: Quantity | None
     measured: float | None
@@ -59,7 +61,7 @@ class Report:
     """What `up` found. `url` is None when the engine was stopped again."""
 
     prepared: Prepared
-    rows: tuple[Held, ...]
+    rows: tuple[Comparison, ...]
     measurement: Measurement
     url: str | None
     load: float | None = None  # threads of others that wanted a core meanwhile, per core; None: not told
@@ -67,7 +69,7 @@ class Report:
     def outside(self) -> tuple[Message, ...]:
         """Each measurement that lies outside its stated range, and why it may."""
         rows = [row for row in self.rows if row.outside]
-        remarks = [message("up.outside", "{what} lies outside the stated range", what=row.what) for row in rows]
+        remarks = [message("up.outside", "{what} lies outside the stated range", what=row.quantity) for row in rows]
         if rows and self.load is not None and self.load > BUSY:
             remarks.append(message(
                 "up.busy", "other work kept {load} of the cores busy: repeat it when they are idle",
@@ -172,18 +174,18 @@ def predicted(plan: Plan, prompt: float, output: float) -> Estimate:
     return estimate(request, inputs.calibration(machine=plan.machine))
 
 
-def compared(plan: Plan, measurement: Measurement, service: Service) -> tuple[Held, ...]:
+def compared(plan: Plan, measurement: Measurement, service: Service) -> tuple[Comparison, ...]:
     """Time to first token, decode rate, load time and resident memory, predicted and measured."""
     expected = predicted(plan, measurement.prompt_tokens, measurement.output_tokens)
     ttft = measurement.ttft_s.median if measurement.ttft_s else None
     load = next((start.ready_s for start in starts_of(plan)), None)
     rows = [
-        Held("time to first token", "s", expected.ttft_s, ttft),
-        Held("decode", "tok/s", expected.decode_tok_s, measurement.decode_tok_s),
-        Held("load", "s", load, service.load_s),
+        Comparison("time to first token", "s", expected.ttft_s, ttft),
+        Comparison("decode", "tok/s", expected.decode_tok_s, measurement.decode_tok_s),
+        Comparison("load", "s", load, service.load_s),
     ]
     if kind_of(plan.layout) is Kind.CPU:
         ram = next((device.resident_bytes for device in plan.estimate.memory.devices if device.device == "ram"), None)
         resident = group_placement(service.engine.pid).resident_bytes
-        rows.append(Held("resident memory", "B", None if ram is None else Quantity.exact(ram), resident))
+        rows.append(Comparison("resident memory", "B", None if ram is None else Quantity.exact(ram), resident))
     return tuple(rows)

@@ -48,8 +48,8 @@ def has_slots_of_its_own(read: Command, version: Version | None) -> bool:
 def fits_context(read: Command, version: Version | None) -> bool:
     """Whether llama.cpp takes as many tokens as leave room, where the command names none, layers or not."""
     switched_off = dict(read.pins.applied(Layout(read.engine, "x")).options).get("fit") == "0"
-    known = version is None or (not version.is_front and version.numbers[0] >= _FIT_BUILD)
-    return read.engine is Engine.LLAMA_CPP and not read.is_ollama and known and not switched_off
+    fits_layers = version is None or (not version.is_front and version.numbers[0] >= _FIT_BUILD)
+    return read.engine is Engine.LLAMA_CPP and not read.is_ollama and fits_layers and not switched_off
 
 
 def unnamed_context(read: Command, version: Version | None, limit: int) -> int | None:

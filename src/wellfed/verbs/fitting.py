@@ -49,9 +49,9 @@ def _benchmark(use: str, name: str) -> str:
     """A benchmark of the use by its name in any case. Raises BadInput for another."""
     from wellfed.catalog.quality import benchmarks_of
 
-    there = benchmarks_of(use)
-    for benchmark in there:
+    benchmarks = benchmarks_of(use)
+    for benchmark in benchmarks:
         if benchmark.lower() == name.strip().lower():
             return benchmark
-    said = sentence("fitting.no-such-benchmark", "no scores of {name!r} for {use}", name=name, use=use)
-    raise BadInput(said, sentence("fitting.benchmarks", "one of {names}", names=listed(there)))
+    problem = sentence("fitting.no-such-benchmark", "no scores of {name!r} for {use}", name=name, use=use)
+    raise BadInput(problem, sentence("fitting.benchmarks", "one of {names}", names=listed(benchmarks)))

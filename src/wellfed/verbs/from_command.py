@@ -168,9 +168,9 @@ def _context(read: Command, version: Version | None, machine: Machine, auto: boo
 def _as_it_is(read: Command, search: Search, version: Version | None, auto: bool) -> Request:
     """The question an estimate of the command answers. Raises BadInput where the machine has too few GPUs."""
     start = default_layout(read.engine, search.machine, _quantisation(search, read), version)
-    said = dict(search.goal.pins).get(read.engine)
+    set_options = dict(search.goal.pins).get(read.engine)  # by --set
     pinned = read.pins.applied(start)
-    layout = settled(pinned if said is None else said.applied(pinned), search.model)
+    layout = settled(pinned if set_options is None else set_options.applied(pinned), search.model)
     if version is not None and version.is_front:
         layout = replace(layout, max_sequences=read.pins.slots or default_slots(version))
     if auto:

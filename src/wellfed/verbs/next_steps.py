@@ -30,9 +30,9 @@ _PULLS = frozenset({Engine.LLAMA_CPP})  # whose server fetches GGUF files by its
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to type, and what it does."""
+    """A command to type, and what it is for."""
 
-    what: Message
+    purpose: Message
     command: str
 
 

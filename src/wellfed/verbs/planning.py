@@ -190,9 +190,11 @@ def _ensure_drafted(
 
 def nothing_drafted() -> BadInput:
     """The error of an acceptance where no tokens are drafted."""
-    said = message("planning.acceptance", "--acceptance says how often drafted tokens are right: none are drafted here")
+    problem = message(
+        "planning.acceptance", "--acceptance says how often drafted tokens are right: none are drafted here"
+    )
     hint = "say what drafts them: --speculate draft:MODEL, eagle or ngram"
-    return BadInput(said, message("planning.acceptance.hint", hint))
+    return BadInput(problem, message("planning.acceptance.hint", hint))
 
 
 _FASTEST_TOKEN_S, _LONGEST_TTFT_S = 0.5e-3, 300.0

@@ -122,13 +122,13 @@ def _ensure_divisible(task: Task, degrees: Degrees, model: Model) -> None:
         raise BadInput(problem, message("train.no-ranks.hint", "--trainer megatron, or --shard fsdp"))
     heads = {layer.attention.heads for layer in model.layers if hasattr(layer.attention, "heads")}
     experts = {layer.ffn.experts for layer in model.layers if isinstance(layer.ffn, MoeFfn)} or {1}
-    for what, counts, ranks in (
+    for part, counts, ranks in (
         (message("train.heads", "attention heads"), heads, degrees.tensor),
         (message("train.layers", "layers"), {len(model.layers)}, degrees.pipeline),
         (message("train.experts", "experts"), experts, degrees.expert),
         (message("train.tokens", "tokens of a sequence"), {task.sequence_tokens}, degrees.context),
     ):
         uneven = next((count for count in sorted(counts) if count % ranks), None)
-        if uneven is not None and (what.id != "train.layers" or ranks > uneven):
+        if uneven is not None and (part.id != "train.layers" or ranks > uneven):
             text = "{ranks} ranks do not divide {count} {what}"
-            raise BadInput(message("train.uneven", text, ranks=ranks, count=uneven, what=what))
+            raise BadInput(message("train.uneven", text, ranks=ranks, count=uneven, what=part))

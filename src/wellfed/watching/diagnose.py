@@ -16,6 +16,7 @@ UNKNOWN = "unknown"
 _LEAST_SAMPLES = 3
 _LEAST_SECONDS = 1.5
 _LEAST_COVERAGE = 0.5  # share of the window's seconds
+_LEAST_OF_PROMISE = 0.7  # of the plan's range's low end: less contradicts a healthy window (assumed)
 _GRAVE = 0.4  # strength from which a fault fails the check rather than warns (assumed)
 
 
@@ -108,6 +109,7 @@ def _ranked(causes: list[Cause]) -> list[Cause]:
 
 
 def _explained(cause: Cause, others: Sequence[Cause]) -> str | None:
+    """The id of the stronger cause that this one follows from; None where it stands for itself."""
     for earlier in others:
         if earlier.rule.id != cause.rule.id and _explains(earlier.rule, cause.rule):
             if cause.rule.explains and "*" in cause.rule.explains:
@@ -117,15 +119,17 @@ def _explained(cause: Cause, others: Sequence[Cause]) -> str | None:
 
 
 def _explains(rule: Rule, follows: Rule) -> bool:
+    """Whether a rule names the other among what follows from it, or the kind that the other is like."""
     ids = rule.explains
     return follows.id in ids or "*" in ids or (follows.like is not None and follows.like in (rule.id, *ids))
 
 
 def _slower_than_planned(view: View) -> str:
+    """What contradicts a healthy window: a user gets less than 0.7 of the least in the plan's range; else empty."""
     promise, share = view.promise, view.against_promise
     if promise is None or share is None or view.engine is None or (view.engine.running or 0) > 1.5:
         return ""
-    least = 0.7 * promise.decode_low_tok_s / promise.decode_tok_s
+    least = _LEAST_OF_PROMISE * promise.decode_low_tok_s / promise.decode_tok_s
     if share >= least:
         return ""
     return sentence(

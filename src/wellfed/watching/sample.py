@@ -86,7 +86,7 @@ class Pressure:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The machine."""
+    """The machine at one moment; counters since it was started."""
 
     cpus: tuple[Cpu, ...] | None = None
     memory_total_bytes: int | None = None

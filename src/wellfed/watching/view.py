@@ -89,7 +89,7 @@ class HostView:
 
 @dataclass(frozen=True, slots=True)
 class CgroupView:
-    """The control group."""
+    """The engine's control group over a window: its limits, and how often they were met."""
 
     quota_cores: float | None = None
     throttled_periods: float | None = None  # share of periods cut short
@@ -154,7 +154,7 @@ class EngineView:
 
 @dataclass(frozen=True, slots=True)
 class ProbeView:
-    """What our own requests saw. `asked`: how many ended in the window; times are medians of those answered."""
+    """What requests of our own saw. `asked`: how many ended in the window; times are medians of those answered."""
 
     asked: int
     failed: float | None = None  # share of them
@@ -169,7 +169,7 @@ class ProbeView:
 
     @property
     def answered(self) -> int:
-        """How many probes were answered."""
+        """How many of them were answered."""
         return round(self.asked * (1 - (self.failed or 0.0)))
 
     @property
@@ -217,7 +217,7 @@ class SocketView:
 
 @dataclass(frozen=True, slots=True)
 class GpuView:
-    """One GPU."""
+    """A GPU over a window: shares of time, of its memory, of its highest clock and of its power limit."""
 
     index: int
     busy: float | None = None

@@ -28,7 +28,7 @@ def labels(machine: Machine, findings: Iterable[Finding] = ()) -> Mapping[str, s
 
 
 def clean(text: str) -> str:
-    """A value that Kubernetes takes."""
+    """The text as Kubernetes takes a label's value: letters, digits, "-", "_" and ".", at most 63 of them."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:_MOST].strip("-_.")
 
 
@@ -39,7 +39,7 @@ def _label_values(machine: Machine) -> Iterator[tuple[str, str | None]]:
         yield "gpu-product", product(gpus)
         yield (
             "gpu-memory-gib",
-            _same(str(round(gpu.memory_bytes / 2**30)) if gpu.memory_bytes else None for gpu in gpus),
+            _common(str(round(gpu.memory_bytes / 2**30)) if gpu.memory_bytes else None for gpu in gpus),
         )
         yield "gpu-link", _narrowest(gpus)
         yield "gpu-fabric", _fabric(machine)
@@ -47,7 +47,7 @@ def _label_values(machine: Machine) -> Iterator[tuple[str, str | None]]:
         yield "nic-per-gpu-node", _yes_or_no(_has_near_nics(machine))
     yield "numa-nodes", str(len(machine.numa_nodes)) if machine.numa_nodes else None
     yield "memory-channels", _channels(machine)
-    yield "memory-mt-s", _same(f"{socket.mt_s:.0f}" if socket.mt_s else None for socket in machine.sockets)
+    yield "memory-mt-s", _common(f"{socket.mt_s:.0f}" if socket.mt_s else None for socket in machine.sockets)
     yield "driver", machine.os.nvidia_driver
     yield "governor", machine.os.governor
     yield "iommu", machine.os.iommu
@@ -59,18 +59,18 @@ def product(gpus: Iterable[Gpu]) -> str | None:
     return names.most_common(1)[0][0]
 
 
-def _same(values: Iterable[str | None]) -> str | None:
-    """The value that all have."""
+def _common(values: Iterable[str | None]) -> str | None:
+    """The value that all have; None where they differ or one is not known."""
     distinct = set(values)
     return distinct.pop() if len(distinct) == 1 else None
 
 
 def _narrowest(gpus: Iterable[Gpu]) -> str | None:
     links = [gpu.link for gpu in gpus]
-    told_links = [link for link in links if link is not None]
-    if not told_links or len(told_links) < len(links):
+    known_links = [link for link in links if link is not None]
+    if not known_links or len(known_links) < len(links):
         return None
-    slow = min(told_links, key=lambda link: link.bytes_per_s)
+    slow = min(known_links, key=lambda link: link.bytes_per_s)
     return f"gen{slow.generation}x{slow.width}"
 
 

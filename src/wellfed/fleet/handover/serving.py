@@ -45,7 +45,7 @@ def _inference_service(replica_set: ReplicaSet) -> dict[str, Any]:
         "template": _main(replica_set),
     }
     if replica_set.nodes > 1:
-        spec["parallelism"] |= {"data": _data(layout), "dataLocal": _local(layout, replica_set.nodes)}
+        spec["parallelism"] |= {"data": _data(layout), "dataLocal": _data_on_a_node(layout, replica_set.nodes)}
         spec["parallelism"] |= {"expert": True} if layout.expert_parallel > 1 else {}
         spec["worker"] = _main(replica_set)
     if replica_set.prefill is not None:  # the presets join both by NIXL
@@ -73,7 +73,7 @@ def _data(layout: Layout) -> int:
     return layout.data_parallel * layout.attention_data_parallel
 
 
-def _local(layout: Layout, nodes: int) -> int:
+def _data_on_a_node(layout: Layout, nodes: int) -> int:
     """Data-parallel ranks of one node."""
     return max(1, _data(layout) // nodes)
 
@@ -148,7 +148,7 @@ def _pods(replica_set: ReplicaSet) -> dict[str, Any]:
         "mountModelVolume": True,
     }
     parallelism = {"tensor": _tensor(layout), "data": _data(layout),
-                   "dataLocal": _local(layout, replica_set.nodes), "workers": replica_set.nodes}  # fmt: skip
+                   "dataLocal": _data_on_a_node(layout, replica_set.nodes), "workers": replica_set.nodes}  # fmt: skip
     return {"create": True, "replicas": replica_set.replicas, "parallelism": parallelism, "containers": [container]}
 
 

@@ -163,7 +163,7 @@ def _devices(answer: Planned) -> Any:
 
 
 def _steps(query: Query, best: Plan) -> list[tuple[str, str]]:
-    return [(words(step.what), step.command) for step in _question(query).steps(best).steps]
+    return [(words(step.purpose), step.command) for step in _question(query).steps(best).steps]
 
 
 def _lever(query: Query, lever: Lever) -> tuple[str, Quantity, str]:

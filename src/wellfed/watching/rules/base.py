@@ -74,7 +74,7 @@ def sign(strength: float, subject: str, why: str, *evidence: str | None, fix: It
 
 
 def percent(share: float | None) -> str:
-    """A share as a person reads it."""
+    """A share in per cent, "?" where it is not known."""
     return "?" if share is None else f"{100 * share:.0f} %"
 
 
