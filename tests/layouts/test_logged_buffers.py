@@ -65,3 +65,24 @@ def test_what_speaks_is_in_no_projector() -> None:
     assert 2447.80 * 0.9 < size(found, "gpu0", "towers") < 2447.80 * 1.05
     served = as_it_is("vllm serve Qwen/Qwen2.5-Omni-7B --max-model-len 4096", "rtx 6000 ada, epyc 7543, 256gb")
     assert size(served, "gpu0", "weights") / 1024 == pytest.approx((7.615616512e9 + 1.3181e9) * 2 / 2**30, rel=WITHIN)
+
+
+@pytest.mark.parametrize(("tokens", "mib"), [(40_960, 61_807), (4096, 61_807 - 3456)])
+def test_a_mixture_in_16_bits(tokens: int, mib: float) -> None:
+    """ggml-org/llama.cpp, tools/fit-params/README.md (build 6895): what a card would hold."""
+    line = f"llama-server -m Qwen3-30B-A3B-F16.gguf -c {tokens} -ngl 99 -np 1"
+    found = as_it_is(line, "h100 sxm, xeon 8480, 256gb", "-e", "llama.cpp@b6895")
+    assert size(found, "gpu0", "weights", "kv", "compute") == pytest.approx(mib, rel=0.001)
+
+
+def test_windows_of_four_slots() -> None:
+    """ggml-org/llama.cpp, issue 18996: 384 and 24 MiB of gpt-oss-20b."""
+    line, on = "llama-server -m gpt-oss-20b-mxfp4.gguf -c 16384 -ngl 99", "rtx 4060 ti 16gb, ryzen 9 7950x, 64gb"
+    assert size(as_it_is(line, on), "gpu0", "kv") == pytest.approx(384 + 24, rel=0.001)
+
+
+def test_gemma_4_12b() -> None:
+    """HilbertraumAI/HilbertRaum, issue 318: projected to use 9226 MiB on a card of 12 GB, four slots over one cache."""
+    line = "llama-server -m gemma-4-12b-it-qat-Q4_0.gguf -c 8192 -b 2048 -ub 2048"
+    found = as_it_is(line, "rtx 5070, ryzen 9 7900, 64gb", "-e", "llama.cpp@b9900")
+    assert size(found, "gpu0", "weights", "kv", "compute") == pytest.approx(9226, rel=WITHIN)
