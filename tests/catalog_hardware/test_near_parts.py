@@ -18,8 +18,8 @@ from wellfed.verbs.inputs import machine
         ("h300", "H"),
         ("a200", "A100"),
         ("arc b990", "Arc B"),
-        ("bw1000", "Hygon"),
-        ("hygon bw1000", "Hygon"),
+        ("bw1900", "Hygon"),
+        ("hygon bw1900", "Hygon"),
         ("quadro k4200", "Quadro K"),
         ("cmp 500hx", "CMP"),
         ("ryzen 9 9999", "Ryzen 9"),
@@ -73,6 +73,7 @@ def test_a_part_of_no_family_leads_nowhere_else(name: str) -> None:
         ("arc pro b65", "Arc Pro B65"),
         ("mi455x", "Instinct MI455X"),
         ("mi350p", "Instinct MI350P"),
+        ("海光 BW1000", "Hygon BW1000"),
         ("rtx pro 5000 blackwell laptop", "RTX PRO 5000 Blackwell Laptop"),
         ("昇腾950PR", "Ascend 950PR"),
         ("ascend 950dt", "Ascend 950DT"),
@@ -103,7 +104,7 @@ def test_an_apu_has_its_own_cores(line: str, cpu: str) -> None:
 
 def test_an_accelerator_of_a_maker_of_cpus_is_no_cpu() -> None:
     with pytest.raises(UnknownName) as refusal:
-        machine("8x hygon bw1000")
+        machine("8x hygon bw1900")
     assert refusal.value.near and all("Hygon" in name for name in refusal.value.near)
 
 
