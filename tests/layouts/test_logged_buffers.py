@@ -86,3 +86,12 @@ def test_gemma_4_12b() -> None:
     line = "llama-server -m gemma-4-12b-it-qat-Q4_0.gguf -c 8192 -b 2048 -ub 2048"
     found = as_it_is(line, "rtx 5070, ryzen 9 7900, 64gb", "-e", "llama.cpp@b9900")
     assert size(found, "gpu0", "weights", "kv", "compute") == pytest.approx(9226, rel=WITHIN)
+
+
+def test_ollama_kept_room_for_all_scores_of_the_largest_picture_while_it_estimated() -> None:
+    """`VisionGraphSize` of fs/ggml/ggml.go (ollama/ollama, 0.11.0): 8.7 GiB beside Mistral Small 3.1, whose tower's pass
+    takes a few hundred MiB: layers of it stay in RAM on a card that later versions put it on whole."""
+    line, on = "OLLAMA_CONTEXT_LENGTH=4096 ollama run mistral-small3.1:24b", "rtx 3090, ryzen 9 7950x, 64gb"
+    before, since = (as_it_is(line, on, "-e", f"ollama@{version}") for version in ("0.11.0", "0.13.5"))
+    assert 0 < before["layout"]["offload"]["gpu_layers"] < 40
+    assert since["layout"]["offload"]["gpu_layers"] is None

@@ -64,6 +64,20 @@ _NAMES = {
 _SEEING = {"qwen2": "qwen25vl", "qwen3": "qwen3vl", "qwen3moe": "qwen3vl", "llama": "mistral3"}
 
 
+# What its estimate takes a tower's pass to need, in bytes: scores of all patches of the largest picture in every head,
+# beside pixels and embeddings (`VisionGraphSize` of fs/ggml/ggml.go, 0.11.0; sides of 896 and 1540 pixels in patches of
+# 14, 28 x 28 x 1280 pixels, four tiles of 560; 16 heads each).
+_PIXELS = 28 * 28 * 1280
+_TILES, _TILE_PATCHES, _PADDED = 4, 1601, 1608
+_VISION_GRAPHS: Mapping[str, float] = {
+    "gemma3": 4.0 * (896**2 * 3 + 1152 * 14 + 4096**2 * 16),
+    "mistral3": 4.0 * (1540**2 * 3 + 1024 * 14 + 12_100**2 * 16),
+    "qwen25vl": 4.0 * (3 * _PIXELS * 3 + 5120**2 * 16 + 1280 * 5120),
+    "mllama": 4.0
+    * (560**2 * 3 * _TILES + 1280 * _TILES * (_TILE_PATCHES + 9 * _PADDED) + (_PADDED * _TILES) ** 2 * 16),
+}
+
+
 def architecture(model: Model) -> str:
     """The architecture as Ollama's files call it."""
     plain = model.architecture.removesuffix("_text")
@@ -151,12 +165,19 @@ def _rooms(request: Request) -> list[float]:
     estimated = not (_is_own(layout, model) and numbers_of(layout) >= _ALLOCATED_SINCE)
     graph = _estimated_graph(request) if estimated else _allocated_graph(request)
     beside = max(_layer_sizes(request), default=0.0) if estimated else 0.0
-    tower = sum(size for _, size, _ in local_tower(request)) if option(layout, "mmproj") == "gpu" else 0.0
+    tower = _tower(request, estimated) if option(layout, "mmproj") == "gpu" else 0.0
     overhead = float(option(layout, OVERHEAD, "0"))
     return [
         _free(gpu, request) - _least(gpu) - overhead - graph - beside - (tower if index == 0 else 0.0)
         for index, gpu in enumerate(request.machine.gpus[: layout.gpus])
     ]
+
+
+def _tower(request: Request, estimated: bool) -> float:
+    """A tower's weights, and a pass of it: as it is, or as versions that estimate take it for models of their own."""
+    terms = [size for _, size, _ in local_tower(request)]
+    graph = _VISION_GRAPHS.get(architecture(request.model)) if _is_own(request.layout, request.model) else None
+    return terms[0] + graph if estimated and graph is not None and terms else sum(terms)
 
 
 def _is_own(layout: Layout, model: Model) -> bool:
