@@ -50,11 +50,11 @@ def test_servers_of_a_layout(degrees: tuple[int, int, int], nodes: int, expected
 
 
 def test_copies_that_are_tried_can_be_started() -> None:
-    assert copy_counts(8, 3, 8, shared_experts=True) == [1, 2, 3]
-    assert copy_counts(8, 3, 4, shared_experts=False) == [1, 2, 4, 6]
-    assert copy_counts(8, 3, 4, shared_experts=True) == [1]
-    assert copy_counts(8, 3, 12, shared_experts=False) == [1]
-    assert copy_counts(8, 4, 16, shared_experts=False) == [1, 2]
+    assert copy_counts(8, 3, 8, shared_experts=True) == (1, 2, 3)
+    assert copy_counts(8, 3, 4, shared_experts=False) == (1, 2, 4, 6)
+    assert copy_counts(8, 3, 4, shared_experts=True) == (1,)
+    assert copy_counts(8, 3, 12, shared_experts=False) == (1,)
+    assert copy_counts(8, 4, 16, shared_experts=False) == (1, 2)
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])

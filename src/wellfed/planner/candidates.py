@@ -320,7 +320,7 @@ def _joined(group: Group) -> int:
 
 def _tensor_degrees(machine: Machine, per_node: int) -> list[int]:
     """Inside a machine, and over whole machines where their network is told: measured, that is worth its network."""
-    inside = group_sizes(per_node)
+    inside = [*group_sizes(per_node)]
     if machine.count == 1 or not machine.network_bytes_per_s:
         return inside
     return sorted({*inside, *(per_node * count for count in group_sizes(machine.count))})

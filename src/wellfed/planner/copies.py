@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from wellfed.planner.degrees import group_sizes
 
 
-def copy_counts(gpus: int, machines: int, copy: int, *, shared_experts: bool) -> list[int]:
+@cache  # a search asks for each layout
+def copy_counts(gpus: int, machines: int, copy: int, *, shared_experts: bool) -> tuple[int, ...]:
     """Numbers of copies of `copy` GPUs each that can be started on `machines` of `gpus` GPUs each.
 
     On one machine as many as there is room for; over several, equal servers on whole machines (`engines.servers`). With
@@ -13,9 +16,9 @@ def copy_counts(gpus: int, machines: int, copy: int, *, shared_experts: bool) ->
     """
     if copy > gpus:
         whole = copy % gpus == 0
-        return group_sizes(machines * gpus // copy) if whole else [1]
-    inside = [1] if shared_experts else group_sizes(gpus // copy)
+        return group_sizes(machines * gpus // copy) if whole else (1,)
+    inside = (1,) if shared_experts else group_sizes(gpus // copy)
     most = inside[-1]
     if most * copy < gpus:  # a server would leave GPUs of its machine idle
         return inside
-    return sorted({*inside, *(most * count for count in group_sizes(machines))})
+    return tuple(sorted({*inside, *(most * count for count in group_sizes(machines))}))

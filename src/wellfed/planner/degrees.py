@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from wellfed.models.attention import Attention, FullAttention
 from wellfed.models.attention_kinds import heads_of
 from wellfed.models.ffn import Ffn
@@ -44,12 +46,13 @@ def every_count(total: int) -> list[int]:
     return sorted({*range(1, min(total, _FEW) + 1), *_powers(total), total} - {0})
 
 
-def group_sizes(total: int) -> list[int]:
+@cache
+def group_sizes(total: int) -> tuple[int, ...]:
     """Degrees of parallelism to try among `total` GPUs: all up to eight, then powers of two and what divides them (12
     of 24), so that more GPUs never take a degree away.
     """
     few = range(1, min(total, _FEW) + 1)
-    return sorted({*few, *_powers(total), *(size for size in range(1, total + 1) if total % size == 0)})
+    return tuple(sorted({*few, *_powers(total), *(size for size in range(1, total + 1) if total % size == 0)}))
 
 
 def _powers(limit: int) -> list[int]:
