@@ -217,3 +217,13 @@ class TestServingEngines:
         on = "8x h200, 2x xeon 8480, 2tb"
         plain, more = (as_it_is(line + text, on) for text in ("", " --ep-num-redundant-experts 32"))
         assert 1.05 < term(more, "gpu0", "weights") / term(plain, "gpu0", "weights") < 1.13
+
+
+@pytest.mark.parametrize(
+    ("named", "format_"),
+    [("gptq", "INT4"), ("awq_marlin", "INT4"), ("modelopt_fp4", "NVFP4"), ("compressed-tensors", "BF16")],
+)
+def test_a_format_that_no_engine_makes_is_what_the_files_are(named: str, format_: str) -> None:
+    """`--quantization gptq` reads files that are so: the repository's name left it out. Others tell no format."""
+    found = as_it_is(f"vllm serve Qwen/Qwen2.5-7B-Instruct --quantization {named}")
+    assert found["layout"]["quantisation"].upper() == format_

@@ -113,6 +113,9 @@ _MADE = {
     "fp8": "fp8", "w8a8_fp8": "fp8", "ptpc_fp8": "fp8", "bitsandbytes": "int4", "torchao": "int8", "int8": "int8",
     "w8a8_int8": "int8", "experts_int8": "int8", "half": "fp16", "float16": "fp16", "bfloat16": "bf16",
     "float32": "fp32", "float": "fp32", "mxfp4": "mxfp4", "mxfp8": "fp8", "nvfp4": "nvfp4",
+    # no engine makes these: it reads files that are so, and a wide repository's name left that out
+    "gptq": "int4", "gptq_marlin": "int4", "awq": "int4", "awq_marlin": "int4", "moe_wna16": "int4",
+    "auto-round": "int4", "modelopt_fp8": "fp8", "modelopt_fp4": "nvfp4",
 }  # fmt: skip
 
 
