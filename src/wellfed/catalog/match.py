@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from wellfed.catalog import names
 from wellfed.catalog.names import Query
@@ -223,6 +222,8 @@ def near(query: Query, parts: Sequence[Part]) -> tuple[str, ...]:
     Where the name has a word that tells forms apart (Ultra, Ti, SXM), those that have it, too, come first: an "m4
     ultra" leads to the other Ultras before it leads to the M4.
     """
+    from difflib import get_close_matches
+
     same = [p for p in parts if any(form.needed and form.needed <= query.words for form in p.forms)]
     if formed := _of_one_form(query, same, parts):
         return formed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import date
@@ -17,6 +16,7 @@ from wellfed.frozen import dataclass, replace
 from wellfed.message import Amount, message
 from wellfed.models.config import from_config
 from wellfed.models.model import Model
+from wellfed.patterns import regex
 from wellfed.provenance import Source
 
 
@@ -73,7 +73,7 @@ class Repackaging:
     files_bytes: Mapping[str, float] = field(default_factory=dict)  # of GGUF repositories: quantisation id to bytes
 
 
-_NUMBERS = re.compile(r"\d+(?:\.\d+)*")
+_NUMBERS = regex(r"\d+(?:\.\d+)*")
 
 
 def exactly(name: str) -> str | None:

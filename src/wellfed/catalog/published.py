@@ -16,9 +16,10 @@ import re
 from math import ceil
 
 from wellfed.frozen import dataclass
+from wellfed.patterns import regex
 
 PART_BYTES = 49.9e9  # hubs take files up to 50 GB
-_OWN_FP8 = re.compile(r"qwen/qwen3|zai-org/glm-[4-9]", re.IGNORECASE)  # who publish FP8 beside BF16
+_OWN_FP8 = regex(r"qwen/qwen3|zai-org/glm-[4-9]", re.IGNORECASE)  # who publish FP8 beside BF16
 INT8_OF_ASCEND = "int8-ascend"  # 8-bit weights and activations as ModelSlim writes them for Ascend NPUs
 _OPENAI_GGUF = "ggml-org"
 

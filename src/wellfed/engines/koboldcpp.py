@@ -19,9 +19,10 @@ from wellfed.engines.versions import Version, build_of_month
 from wellfed.errors import BadInput
 from wellfed.message import message
 from wellfed.nouns.layout import Engine
+from wellfed.patterns import regex
 
 NAME = "koboldcpp"
-_PROGRAM = re.compile(r"koboldcpp(?!.*\.(gguf|kcpps)$)([-_:][\w.:-]+)?(\.exe|\.py|\.sh)?", re.IGNORECASE)
+_PROGRAM = regex(r"koboldcpp(?!.*\.(gguf|kcpps)$)([-_:][\w.:-]+)?(\.exe|\.py|\.sh)?", re.IGNORECASE, of=("koboldcpp",))
 _CONTEXT, _BESIDE, _BATCH = 8192, 128, 512
 _CACHES = {"0": "f16", "1": "q8_0", "2": "q4_0", "3": "bf16"}
 _FLASH_SINCE = (1, 106)  # off unless asked for in 1.102, on unless refused in 1.113; where between is assumed

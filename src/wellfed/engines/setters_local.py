@@ -212,8 +212,8 @@ def rpc_servers(text: str) -> Change:
     return change
 
 
-_ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}")
-_HERE = re.compile(r"(localhost|127\.|\[::1\])")
+_ADDRESS = regex(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}", of=(":",))
+_HERE = regex(r"(localhost|127\.|\[::1\])")
 
 
 def back_end(text: str) -> Change:

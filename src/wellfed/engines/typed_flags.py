@@ -14,13 +14,14 @@ from typing import Any
 
 from wellfed.engines.flags import CONTEXT, MODEL, QUIET, SETTINGS
 from wellfed.nouns.layout import Engine
+from wellfed.patterns import regex
 
 _ABBREVIATES = frozenset({
     Engine.VLLM, Engine.SGLANG, Engine.KTRANSFORMERS, Engine.LMDEPLOY, Engine.MLX, Engine.EXLLAMAV3,
 })  # fmt: skip
 _SHORTEST = 4  # letters of a beginning that stands for a flag: fewer are flags of their own (assumed)
-_ASSIGNED = re.compile(r"(?m)(?:^|[;&\s])(?:export\s+|set\s+|-e\s+)?([A-Za-z_]\w*)=(\"[^\"\n]*\"|'[^'\n]*'|[^\s;&]*)")
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?-([^{}$]*))?\})")
+_ASSIGNED = regex(r"(?m)(?:^|[;&\s])(?:export\s+|set\s+|-e\s+)?([A-Za-z_]\w*)=(\"[^\"\n]*\"|'[^'\n]*'|[^\s;&]*)")
+_VARIABLE = regex(r"\$(?:(\w+)|\{(\w+)(?::?-([^{}$]*))?\})")
 
 
 def as_named(engine: Engine, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
