@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from wellfed.engines.command_line import command
-from wellfed.engines.service_files import container_lines
+from wellfed.engines.service_files import container_lines, words_of
 from wellfed.errors import BadInput
 from wellfed.message import Listing, message
 
@@ -120,8 +120,8 @@ def _line(service: Mapping[str, Any]) -> str:
     words = [
         *environment,
         str(service.get("image", "")),
-        *_words(service.get("entrypoint")),
-        *_words(service.get("command")),
+        *words_of(service.get("entrypoint")),
+        *words_of(service.get("command")),
     ]
     return shlex.join(word for word in words if word)
 
@@ -132,15 +132,6 @@ def _environment(service: Mapping[str, Any]) -> dict[str, str]:
         return {str(name): str(value) for name, value in variables.items() if value is not None}
     pairs = [str(entry).partition("=") for entry in variables] if isinstance(variables, list) else []
     return {name: value for name, equals, value in pairs if equals}
-
-
-def _words(command: object) -> list[str]:
-    if isinstance(command, list):
-        return [str(word) for word in command]
-    try:
-        return shlex.split(command) if isinstance(command, str) else []
-    except ValueError as error:
-        raise BadInput(message("command.quotes", "the command line's quotes do not match")) from error
 
 
 def _visible(service: Mapping[str, Any]) -> dict[str, str]:

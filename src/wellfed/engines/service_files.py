@@ -28,8 +28,8 @@ def container_lines(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         words = [
             *pairs,
             str(container.get("image") or ""),
-            *_words(container.get("command")),
-            *_words(container.get("args")),
+            *words_of(container.get("command")),
+            *words_of(container.get("args")),
         ]
         yield str(container.get("name", "container")), shlex.join(word for word in words if word)
 
@@ -57,8 +57,8 @@ def _dicts(value: object) -> list[Mapping[str, Any]]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
-def _words(value: object) -> list[str]:
-    """A list's words; a text's, as KServe and hand-written manifests have it."""
+def words_of(value: object) -> list[str]:
+    """The words of a command: a list's, or a text's as compose files, KServe and hand-written manifests have it."""
     if isinstance(value, list):
         return [str(word) for word in value]
     try:
